@@ -1,0 +1,93 @@
+"""The handful of array functions that rules need, for any array library.
+
+Every function looks its namespace up from its argument (array-api-compat), so the same line of a rule
+runs on NumPy arrays and on torch tensors. Nothing here mutates its input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj, is_numpy_array
+
+Array = Any  # a NumPy array, a torch tensor, or another array of the array API standard
+
+__all__ = [
+    "Array",
+    "copy",
+    "is_array",
+    "is_floating",
+    "maximum",
+    "minimum",
+    "norm",
+    "sign",
+    "sqrt",
+    "to_numpy",
+    "where",
+    "zeros_like",
+]
+
+
+def is_array(x: object) -> bool:
+    """Say whether ``x`` is an array of a library that follows the array API (NumPy scalars count)."""
+    return isinstance(x, np.generic) or is_array_api_obj(x)
+
+
+def is_floating(x: Array) -> bool:
+    """Say whether the array ``x`` has a real floating dtype (float16, bfloat16, float32, float64)."""
+    return bool(array_namespace(_boxed(x)).isdtype(x.dtype, "real floating"))
+
+
+def sqrt(x: Array) -> Array:
+    """Return the elementwise square root, in the dtype of ``x``."""
+    return array_namespace(_boxed(x)).sqrt(x)
+
+
+def sign(x: Array) -> Array:
+    """Return -1, 0 or 1 for each element, in the dtype of ``x``."""
+    return array_namespace(_boxed(x)).sign(x)
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """Return ``x`` where the condition holds, else ``y``, elementwise."""
+    return array_namespace(_boxed(condition)).where(condition, x, y)
+
+
+def maximum(x: Array, y: Array | float) -> Array:
+    """Return the larger of ``x`` and ``y``, elementwise; a NaN in ``x`` stays one."""
+    return where(x < y, y + zeros_like(x), x)
+
+
+def minimum(x: Array, y: Array | float) -> Array:
+    """Return the smaller of ``x`` and ``y``, elementwise; a NaN in ``x`` stays one."""
+    return where(x > y, y + zeros_like(x), x)
+
+
+def norm(x: Array) -> Array:
+    """Return the Euclidean norm of all elements as a 0-d array; 0 for an empty array."""
+    return sqrt(array_namespace(_boxed(x)).sum(x * x))
+
+
+def zeros_like(x: Array) -> Array:
+    """Return zeros of the shape, dtype and device of ``x``."""
+    return array_namespace(_boxed(x)).zeros_like(x)
+
+
+def copy(x: Array) -> Array:
+    """Return a copy of ``x`` that shares no memory with it and carries no autograd history."""
+    return np.array(x) if isinstance(x, np.generic) or is_numpy_array(x) else x.detach().clone()
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """Return ``x`` as a NumPy array of the same values (bfloat16, unknown to NumPy, as float32)."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
+        return np.asarray(x.numpy())
+    return np.asarray(x)
+
+
+def _boxed(x: Array) -> Array:
+    """Give NumPy's scalars (``np.float32(1)``) the array they stand for: they have no namespace."""
+    return np.asarray(x) if isinstance(x, np.generic) else x

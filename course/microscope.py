@@ -1,0 +1,287 @@
+"""One step of any step function, term by term.
+
+``look`` runs a function once and writes down every value that it gives to a name on the way, in the order
+in which that happens: the learner's function or the library's, unchanged.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+import linecache
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from course import rules
+from course.arrays import copy, is_array, to_numpy
+from course.oracle import deviation
+from course.rules import Rule
+
+__all__ = ["Look", "Row", "look"]
+
+# Names that mean the same thing; the first of a group is the field's usual word.
+_SAME = (
+    ("g", "grad", "gradient", "d_p"),
+    ("buffer", "buf", "velocity", "v", "b", "momentum_buffer"),
+    ("theta", "param", "params", "w", "p", "x"),
+    ("look_ahead", "lookahead", "look", "ahead", "peek", "theta_ahead"),
+    ("delta", "update", "step", "d"),
+)
+_LIMIT = 200  # assignments that one look writes down: a loop of a million must not fill the memory
+
+
+@dataclass(frozen=True)
+class Row:
+    """One assignment: the name, the value it got, and the line that did it."""
+
+    name: str
+    value: Any
+    line: int
+    code: str
+    reference: Any = None
+    returned: bool = False
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the value equals the reference's (to 1e-6); None where there is nothing to compare."""
+        if self.reference is None or self.value is None:
+            return None
+        try:
+            return deviation(np.asarray(self.value), np.asarray(self.reference)) <= 1e-6
+        except (TypeError, ValueError):
+            return False
+
+
+@dataclass(frozen=True)
+class Look:
+    """What :func:`look` saw: ``rows`` in order, and what the step returned (``result``)."""
+
+    rows: list[Row]
+    result: Any
+    error: BaseException | None = field(default=None)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the last value that ``name`` had."""
+        for row in reversed(self.rows):
+            if row.name == name:
+                return row.value
+        raise KeyError(f"the step has no value named {name!r}; it has {', '.join(self.names)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the order in which they first got a value."""
+        return list(dict.fromkeys(row.name for row in self.rows))
+
+    @property
+    def first_difference(self) -> Row | None:
+        """The first row that parts from the reference, or None."""
+        return next((row for row in self.rows if row.agrees is False), None)
+
+    def __str__(self) -> str:
+        cells = [self._cells(row) for row in self.rows]
+        head = ("name", "value", "reference", "", "line")
+        compared = any(row.reference is not None for row in self.rows)
+        keep = [0, 1, 2, 3, 4] if compared else [0, 1, 4]
+        table = [[line[i] for i in keep] for line in [head, *cells]]
+        width = [max(len(line[i]) for line in table) for i in range(len(keep))]
+        text = "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(line, width, strict=True)).rstrip() for line in table
+        )
+        return text + (f"\nstopped by {type(self.error).__name__}: {self.error}" if self.error else "")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        compared = any(row.reference is not None for row in self.rows)
+        head = ["name", "value", *(["reference", ""] if compared else []), "your line"]
+        body = []
+        for row in self.rows:
+            name, value, reference, verdict, code = map(html.escape, self._cells(row))
+            middle = f"<td>{reference}</td><td>{verdict}</td>" if compared else ""
+            weight = " style='font-weight:600'" if row.agrees is False else ""
+            body.append(
+                f"<tr{weight}><td><code>{name}</code></td><td>{value}</td>{middle}<td><code>{code}</code></td></tr>"
+            )
+        stopped = (
+            f"<p>stopped by {type(self.error).__name__}: {html.escape(str(self.error))}</p>"
+            if self.error
+            else ""
+        )
+        cells = "".join(f"<th style='text-align:left'>{h}</th>" for h in head)
+        return f"<table style='text-align:left'><tr>{cells}</tr>{''.join(body)}</table>{stopped}"
+
+    def _cells(self, row: Row) -> tuple[str, str, str, str, str]:
+        verdict = {None: "", True: "same", False: "differs"}[row.agrees]
+        reference = "" if row.reference is None else _show(row.reference)
+        return row.name, _show(row.value), reference, verdict, "returned" if row.returned else row.code
+
+
+def look(
+    step: Callable[..., Any] | Rule,
+    *args: Any,
+    beside: Callable[..., Any] | Rule | None = None,
+    names: Mapping[str, str] | None = None,
+    **kwargs: Any,
+) -> Look:
+    """Run ``step(*args, **kwargs)`` once and show every named intermediate with its value.
+
+    Args:
+        step: any function, or a rule (then its ``update`` is run with ``grad, state, param``).
+        beside: a second function, or a rule, run on the same arguments; its values stand beside the
+            first one's, matched by name (usual other names for the same thing are known).
+        names: further names to match: ``{"my_name": "reference_name"}``.
+
+    The arguments are copied first, so looking changes nothing. An exception in the step is not raised
+    but shown, with all that happened before it.
+
+    >>> def step(theta, g, lr):
+    ...     delta = lr * g
+    ...     return theta - delta
+    >>> print(look(step, 1.0, 2.0, lr=0.1))
+    name   value  line
+    delta  0.2    delta = lr * g
+    value  0.8    returned
+    """
+    rows, result, error = _run(step, args, kwargs)
+    if beside is not None:
+        # A rule carries its own hyperparameters: it takes grad, state, param and nothing else.
+        theirs, _, _ = _run(
+            beside, args[:3] if isinstance(beside, Rule) else args, {} if isinstance(beside, Rule) else kwargs
+        )
+        rows = _match(rows, theirs, dict(names or {}))
+    return Look(rows, result, error)
+
+
+def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseException | None]:
+    if isinstance(step, Rule):
+        call, watch = step.update, _Watch(_is_formula)
+    else:
+        call, code = step, _code_of(step)
+        watch = _Watch(lambda c: c is code)
+    args, kwargs = _copied(args), _copied(kwargs)
+    before = sys.gettrace()
+    result, error = None, None
+    sys.settrace(watch.start)
+    try:
+        result = call(*args, **kwargs)
+    except Exception as problem:
+        error = problem
+    finally:
+        sys.settrace(before)
+    rows = watch.rows + [Row(n, _frozen(v), 0, "", returned=True) for n, v in _outputs(result)]
+    return rows, result, error
+
+
+def _code_of(function: Callable[..., Any]) -> CodeType | None:
+    inner = inspect.unwrap(function)
+    return getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
+
+
+class _Watch:
+    """A trace function that compares a frame's local names before and after every line."""
+
+    def __init__(self, wanted: Callable[[CodeType], bool]) -> None:
+        self.wanted = wanted
+        self.rows: list[Row] = []
+        self._seen: dict[FrameType, tuple[dict[str, Any], int]] = {}
+        self._latest: dict[str, Any] = {}  # a value handed from an inner frame to an outer one is one row
+
+    def start(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not self.wanted(frame.f_code):
+            return None
+        self._seen[frame] = (_plain(frame.f_locals), frame.f_lineno)
+        return self.line
+
+    def line(self, frame: FrameType, event: str, _: Any) -> Any:
+        before, number = self._seen[frame]
+        now = _plain(frame.f_locals)
+        for name, value in now.items():
+            known = before if name in before else self._latest
+            if len(self.rows) < _LIMIT and not (name in known and _same(value, known[name])):
+                code = linecache.getline(frame.f_code.co_filename, number).strip()
+                self.rows.append(Row(name, value, number, code))
+                self._latest[name] = value
+        self._seen[frame] = (now, frame.f_lineno)
+        return self.line
+
+
+def _is_formula(code: CodeType) -> bool:
+    """Say whether code is a rule's own file: where its formula stands, not the checks around it."""
+    path = Path(code.co_filename)
+    return path.parent == Path(rules.__file__).parent and path.name not in ("base.py", "chain.py")
+
+
+def _match(rows: list[Row], theirs: list[Row], names: dict[str, str]) -> list[Row]:
+    def canonical(name: str) -> str:
+        name = names.get(name, name)
+        return next((group[0] for group in _SAME if name.lower() in group), name)
+
+    # The last value of a name counts: that is the one which the rest of the step uses.
+    final = {(canonical(row.name), row.returned): row.value for row in theirs}
+    either = {canonical(row.name): row.value for row in theirs if not row.returned}
+    last = {canonical(row.name): i for i, row in enumerate(rows) if not row.returned}
+    matched = []
+    for i, row in enumerate(rows):
+        key = canonical(row.name)
+        value = final.get((key, True)) if row.returned else either.get(key) if last[key] == i else None
+        matched.append(Row(row.name, row.value, row.line, row.code, value, row.returned))
+    return matched
+
+
+def _outputs(result: Any) -> list[tuple[str, Any]]:
+    """Name what a step returned: ``(delta, state)`` is the house's form."""
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping):
+        return [("delta", result[0]), *((str(name), value) for name, value in result[1].items())]
+    if isinstance(result, tuple):
+        return [(f"value {i}", value) for i, value in enumerate(result, start=1)]
+    return [] if result is None else [("value", result)]
+
+
+def _plain(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the local values that can be shown: numbers, arrays, and dicts of them, entry by entry."""
+    flat: dict[str, Any] = {}
+    for name, value in names.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}[{key!r}]": _frozen(v) for key, v in value.items() if _showable(v)}
+        elif _showable(value):
+            flat[name] = _frozen(value)
+    return flat
+
+
+def _showable(value: Any) -> bool:
+    return is_array(value) or isinstance(value, int | float | list | tuple | None)
+
+
+def _frozen(value: Any) -> Any:
+    return to_numpy(copy(value)) if is_array(value) else value
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(v) for key, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_copied(v) for v in value)
+    return copy(value) if is_array(value) and type(value).__name__ != "Parameter" else value
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return (
+            a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        )
+    return type(a) is type(b) and bool(a == b)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 6:
+        size = float(np.sqrt(np.sum(value.astype(np.float64) ** 2))) if value.dtype.kind in "iuf" else 0.0
+        return f"{' x '.join(map(str, value.shape))} array, norm {size:.4g}"
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=4, suppress_small=False, separator=" ")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
