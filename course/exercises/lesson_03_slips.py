@@ -1,0 +1,323 @@
+"""The slips of lesson 03: gradient descent written wrong, in the ways that people do write it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from course.exercises.base import Slips
+
+__all__ = ["mean_slips", "sgd_slips", "stable_slips", "steps_needed", "steps_slips"]
+
+Array = np.ndarray
+sgd_slips = Slips()
+
+
+@sgd_slips(
+    "the new parameter instead of the update",
+    "You return the parameter after the step. A rule returns the amount to subtract.",
+    "The caller does the subtraction: param = param - delta. What should delta be?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return param - lr * (grad + weight_decay * param), state
+
+
+@sgd_slips(
+    "uphill",
+    "Your delta has the wrong sign. The caller subtracts it, so this climbs.",
+    "param - delta must go against the gradient.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return -lr * (grad + weight_decay * param), state
+
+
+@sgd_slips(
+    "no learning rate",
+    "lr is not used: the whole gradient is the step.",
+    "What sets the length of the step?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return grad + weight_decay * param, state
+
+
+@sgd_slips(
+    "no weight decay",
+    "Right without weight decay, but weight_decay is not used.",
+    "The penalty weight_decay / 2 * ||param||^2 has a gradient too. Add it to grad.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * grad, state
+
+
+@sgd_slips(
+    "decay with the wrong sign",
+    "The decay pushes the parameter away from zero: weights grow where they should shrink.",
+    "With a zero gradient, the parameter must move towards zero. delta is subtracted.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * (grad - weight_decay * param), state
+
+
+@sgd_slips(
+    "decay without the learning rate",
+    "The decay is not multiplied by lr, so it does not shrink with the step.",
+    "Add the decay to the gradient before the learning rate comes in.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * grad + weight_decay * param, state
+
+
+@sgd_slips(
+    "decay counted twice",
+    "The decay is twice as strong: d/dw of (weight_decay / 2) w^2 is weight_decay * w, without a 2.",
+    "Differentiate the penalty with its factor 1/2.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * (grad + 2 * weight_decay * param), state
+
+
+@sgd_slips(
+    "decay of the gradient",
+    "You scale the gradient by weight_decay; decay belongs to the parameter.",
+    "What does the penalty on large weights depend on: grad or param?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * (grad + weight_decay * grad), state
+
+
+@sgd_slips(
+    "gradient changed in place",
+    "The value is right, but you wrote the decay into the caller's grad (+= does that).",
+    "Make a new array instead of +=.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    grad += weight_decay * param
+    return lr * grad, state
+
+
+@sgd_slips(
+    "state not returned",
+    "You return delta alone. A rule returns the pair (delta, state), even when the state is empty.",
+    "End with two values, separated by a comma.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * (grad + weight_decay * param)
+
+
+stable_slips = Slips()
+
+
+@stable_slips(
+    "half of the limit",
+    "1/L is the safe step that the proofs use; it is half of the limit.",
+    "The factor along a direction is 1 - lr * curvature. When does its size reach 1?",
+)
+def _(hessian: Array) -> Any:
+    return 1 / np.linalg.eigvalsh(hessian)[-1]
+
+
+@stable_slips(
+    "the gentlest direction",
+    "You used the smallest curvature. The steepest direction breaks first.",
+    "Every direction must shrink. Which one is the first that does not?",
+)
+def _(hessian: Array) -> Any:
+    return 2 / np.linalg.eigvalsh(hessian)[0]
+
+
+@stable_slips(
+    "the fastest, not the largest",
+    "2 / (L + mu) is the learning rate that converges fastest, not the limit.",
+    "Forget the gentle directions: only the steepest one decides.",
+)
+def _(hessian: Array) -> Any:
+    values = np.linalg.eigvalsh(hessian)
+    return 2 / (values[0] + values[-1])
+
+
+@stable_slips(
+    "the trace",
+    "You divide by the sum of all curvatures (the trace), not by the largest.",
+    "One direction decides, not all of them together.",
+)
+def _(hessian: Array) -> Any:
+    return 2 / np.trace(hessian)
+
+
+@stable_slips(
+    "the diagonal",
+    "You took the largest entry on the diagonal. In a rotated ravine the curvature is larger than that.",
+    "The curvature along a direction is an eigenvalue, not an entry.",
+)
+def _(hessian: Array) -> Any:
+    return 2 / np.max(np.diag(hessian))
+
+
+@stable_slips(
+    "the Frobenius norm",
+    "You divide by the root of the sum of squares; the largest eigenvalue is smaller than that.",
+    "np.linalg.norm of a matrix is the Frobenius norm by default.",
+)
+def _(hessian: Array) -> Any:
+    return 2 / np.linalg.norm(hessian)
+
+
+@stable_slips(
+    "upside down",
+    "You return L / 2. A steeper landscape needs a smaller learning rate.",
+    "Check the units: lr times curvature has none.",
+)
+def _(hessian: Array) -> Any:
+    return np.linalg.eigvalsh(hessian)[-1] / 2
+
+
+def steps_needed(rate: float, tolerance: float) -> int:
+    """Return the smallest whole n with ``rate ** n <= tolerance``."""
+    if tolerance >= 1:
+        return 0
+    if rate <= 0:
+        return 1
+    n = max(math.ceil(math.log(tolerance) / math.log(rate)), 0)
+    while n > 0 and rate ** (n - 1) <= tolerance:
+        n -= 1
+    return n if rate**n <= tolerance else n + 1
+
+
+steps_slips = Slips()
+
+
+@steps_slips(
+    "the rate of lr = 1/L",
+    "1 - 1/k is the factor per step at lr = 1/L. The best rate does better.",
+    "At lr = 2/(L + mu) both ends shrink equally fast: by (k - 1)/(k + 1).",
+)
+def _(condition: float, tolerance: float) -> Any:
+    return steps_needed(1 - 1 / condition, tolerance)
+
+
+@steps_slips(
+    "the loss, not the distance",
+    "You count for the loss, which shrinks by the square of the factor; the distance needs twice as many.",
+    "The distance to the optimum is multiplied by the factor once a step.",
+)
+def _(condition: float, tolerance: float) -> Any:
+    return steps_needed(((condition - 1) / (condition + 1)) ** 2, tolerance)
+
+
+@steps_slips(
+    "rounded down",
+    "You round down: after that many steps the tolerance is not reached yet.",
+    "The first whole number at which it holds is the next one up.",
+)
+def _(condition: float, tolerance: float) -> Any:
+    rate = (condition - 1) / (condition + 1)
+    return (
+        max(steps_needed(rate, tolerance) - 1, 0)
+        if rate > 0 and tolerance < 1
+        else steps_needed(rate, tolerance)
+    )
+
+
+@steps_slips(
+    "one step too many",
+    "You count one step more than needed.",
+    "Before the first step the factor is 1: that is step 0.",
+)
+def _(condition: float, tolerance: float) -> Any:
+    return steps_needed((condition - 1) / (condition + 1), tolerance) + 1
+
+
+@steps_slips(
+    "the momentum rate",
+    "(sqrt k - 1)/(sqrt k + 1) is the rate of the best heavy ball, which comes in the next lesson.",
+    "Plain gradient descent depends on k, not on its root.",
+)
+def _(condition: float, tolerance: float) -> Any:
+    root = math.sqrt(condition)
+    return steps_needed((root - 1) / (root + 1), tolerance)
+
+
+@steps_slips(
+    "not a whole number",
+    "The formula is right, but a number of steps is a whole one.",
+    "Round up, and return an int.",
+)
+def _(condition: float, tolerance: float) -> Any:
+    rate = (condition - 1) / (condition + 1)
+    return math.log(tolerance) / math.log(rate) if rate > 0 else 1.0
+
+
+mean_slips = Slips()
+
+
+def _path(samples: Array, rate: Any, sign: float = 1.0) -> Array:
+    theta, path = 0.0, []
+    for t, x in enumerate(samples, start=1):
+        theta = theta - rate(t) * sign * (theta - x)
+        path.append(theta)
+    return np.array(path, dtype=np.asarray(samples).dtype)
+
+
+@mean_slips(
+    "a constant rate",
+    "Your learning rate does not fall with t, so the last samples weigh more than the first.",
+    "Step t moves by 1/t of the way to the sample.",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 0.1)
+
+
+@mean_slips(
+    "counted from 2",
+    "Your first step already uses 1/2: theta never gets rid of its start at 0.",
+    "The first sample alone has the mean x. Which rate makes the first step go all the way?",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / (t + 1))
+
+
+@mean_slips(
+    "too slow a fall",
+    "1/sqrt(t) falls too slowly: it averages, but it is not the mean.",
+    "The running mean weighs all samples alike. Which rate does that?",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / math.sqrt(t))
+
+
+@mean_slips(
+    "away from the samples",
+    "The sign is wrong: theta runs away from every sample.",
+    "The loss is (theta - x)^2 / 2. What is its gradient with respect to theta?",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / t, sign=-1.0)
+
+
+@mean_slips(
+    "only the last value",
+    "The last value is right; the whole path was asked for, one value after each sample.",
+    "Collect theta after every step and return an array as long as samples.",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / t)[-1:]
+
+
+@mean_slips(
+    "the gradient doubled",
+    "You took the gradient of (theta - x)^2, which is twice that of (theta - x)^2 / 2.",
+    "Look at the factor in front of the loss.",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 2 / t)
+
+
+@mean_slips(
+    "one rate for the whole sum",
+    "You divide by the number of all samples from the start; at step t only t of them have come.",
+    "The rate depends on t, not on len(samples).",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / len(samples))

@@ -1,0 +1,159 @@
+"""What differs between an answer and the reference: where first, and by what factor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from course.exercises.base import Case, Exercise, Outcome, Seen
+from course.oracle import deviation
+
+__all__ = ["Difference", "first_difference", "same_outcome", "show_inputs", "soft_faults"]
+
+# Other orders of the same operations part by 1e-15 and 1e-7; no slip comes near these.
+TOLERANCE = {"float32": 2e-5, "float16": 1e-2}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that differs: in which case, at which step, under which name, and how."""
+
+    case: Case
+    step: int
+    name: str
+    mine: str
+    expected: str
+    factor: str
+
+
+def close(a: Any, b: Any) -> bool:
+    """Say whether two observed values are equal up to rounding."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        return False
+    return deviation(a, b) <= TOLERANCE.get(str(b.dtype), 1e-9)
+
+
+def first_difference(case: Case, got: Outcome, want: Outcome) -> Difference | None:
+    """Return the first value of ``got`` that differs from ``want``, or None."""
+    for mine, expected in zip(got.seen, want.seen, strict=False):
+        if not close(mine.value, expected.value):
+            return _describe(case, mine, expected)
+    return None
+
+
+def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
+    """Return what is wrong although the values are right: ``(step, message)``, dtypes among it."""
+    found = [(fault.step, fault.message) for fault in got.faults]
+    for mine, expected in zip(got.seen, want.seen, strict=False):
+        a, b = mine.value.dtype, expected.value.dtype
+        arrays = expected.value.ndim > 0 or b.name != "float64"  # a Python float is as good as a float64
+        if arrays and b.kind == "f" and a != b:
+            found.append(
+                (mine.step, f"{mine.name} comes out as {a} where the inputs are {b}; keep the dtype")
+            )
+            break
+    return found
+
+
+def same_outcome(a: Outcome, b: Outcome) -> bool:
+    """Say whether two answers did the same in a case: values, faults and the way they went about it."""
+    return (
+        type(a.error) is type(b.error)
+        and a.notes == b.notes
+        and _identity(a) == _identity(b)
+        and len(a.seen) == len(b.seen)
+        and all(close(x.value, y.value) for x, y in zip(a.seen, b.seen, strict=True))
+    )
+
+
+def show_inputs(exercise: Exercise, case: Case) -> str:
+    """Write a case's inputs on one line: ``theta = [1], gradient = [2], lr = 0.25``."""
+    parts = []
+    for name, value in case.inputs.items():
+        if name == "grads" and len(value) == 1:
+            name, value = "grad", value[0]
+        if isinstance(value, dict):
+            value = {key: v for key, v in value.items()}
+            if not value:
+                continue
+        parts.append(f"{name} = {show(value)}")
+    return ", ".join(parts)
+
+
+def show(value: Any) -> str:
+    """Write a value short enough to be read."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {show(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(show(v) for v in value) + "]"
+    if isinstance(value, np.ndarray | np.generic):
+        if value.ndim == 0:
+            return f"{value.item():.6g}"
+        if value.size > 8:
+            return f"array of shape {value.shape}"
+        text = np.array2string(
+            np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.6g}"}
+        )
+        return " ".join(text.split())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _identity(outcome: Outcome) -> set[tuple[str, str]]:
+    faults = [*outcome.faults, *([outcome.stopped] if outcome.stopped else [])]
+    return {(fault.kind, fault.what) for fault in faults}
+
+
+def _describe(case: Case, mine: Seen, expected: Seen) -> Difference:
+    a, b = np.asarray(mine.value), np.asarray(expected.value)
+    if a.shape != b.shape:
+        how = f"has shape {a.shape}; it should have shape {b.shape}"
+        return Difference(case, mine.step, mine.name, show(a), show(b), how)
+    return Difference(case, mine.step, mine.name, show(a), show(b), _factor(a, b, case))
+
+
+def _factor(a: np.ndarray, b: np.ndarray, case: Case) -> str:
+    """Say how ``a`` relates to ``b``: by one factor everywhere, or where they part most."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if np.isnan(a).any() and not np.isnan(b).any():
+        return "is not a number (NaN)" if a.size == 1 else f"holds {int(np.isnan(a).sum())} NaN"
+    if np.isinf(a).any() and not np.isinf(b).any():
+        return "is infinite"
+    at = b != 0
+    if at.any() and (a[~at] == 0).all():
+        ratios = a[at] / b[at]
+        ratio = float(np.median(ratios))
+        if np.allclose(ratios, ratio, rtol=1e-6, atol=1e-12):
+            return _name(ratio, case)
+    worst = np.unravel_index(int(np.argmax(np.abs(a - b))), a.shape)
+    where = f" at index {tuple(int(i) for i in worst)}" if a.size > 1 else ""
+    if b[worst] == 0:
+        return f"is {a[worst]:.6g} where it should be 0{where}"
+    return f"is {a[worst] / b[worst]:.4g} times what it should be{where}"
+
+
+def _name(ratio: float, case: Case) -> str:
+    if ratio == 0:
+        return "is 0"
+    if math.isclose(ratio, -1, rel_tol=1e-9):
+        return "has the opposite sign"
+    for text, value in _candidates(case):
+        if value not in (0.0, 1.0, -1.0) and math.isclose(ratio, value, rel_tol=1e-6):
+            return f"is {ratio:.4g} times what it should be: that is {text}"
+    return f"is {ratio:.4g} times what it should be"
+
+
+def _candidates(case: Case) -> list[tuple[str, float]]:
+    """Return factors that a reader would recognize: the hyperparameters and their usual companions."""
+    found = []
+    for name, value in case.inputs.items():
+        if isinstance(value, float) and value != 0 and name != "theta":
+            found += [(name, value), (f"1/{name}", 1 / value)]
+            if value != 1:
+                found += [(f"1 - {name}", 1 - value), (f"1/(1 - {name})", 1 / (1 - value))]
+        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 2:
+            found += [("the number of examples", float(value.size))]
+    return found

@@ -1,0 +1,207 @@
+"""Judging one answer: run it on every case, compare, name the slip, shrink what has no name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from course.exercises import ALL
+from course.exercises.base import Case, Exercise, Outcome, Slip
+from course.grading.compare import Difference, first_difference, same_outcome, show_inputs, soft_faults
+from course.grading.runner import TimeUp, line_of, silence, time_limit
+from course.grading.shrink import shrink
+from course.grading.verdict import Verdict
+
+__all__ = ["attempted", "judge"]
+
+LIMIT = 3.0  # seconds for all cases of one answer; a right one needs a hundredth of that
+
+Answer = Callable[..., Any]
+
+
+@dataclass
+class _Trial:
+    """What an answer did in the cases that it was run on."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    ran_out: TimeUp | None = None
+
+
+def judge(exercise: Exercise, answer: Answer) -> Verdict:
+    """Return the verdict on an answer; nothing is recorded and nothing is shown."""
+    misfit = exercise.misfit(answer)
+    if misfit:
+        return _failed(exercise, 0, message=misfit + ".")
+    trial = _try(exercise, answer)
+    if trial.outcomes and isinstance(trial.outcomes[0].error, NotImplementedError):
+        return Verdict(exercise.name, "not attempted", 0, exercise.points, nudge=_where_to_begin(exercise))
+    score = _score(exercise, trial)
+    if trial.ran_out:
+        return _too_long(exercise, answer, trial)
+    for case, got, want in zip(exercise.cases, trial.outcomes, exercise.expected, strict=True):
+        if got.error:
+            return _raised(exercise, answer, case, got.error, score)
+        different = first_difference(case, got, want)
+        faults = soft_faults(got, want)
+        if got.stopped or different or faults:
+            slip = _recognize(exercise, trial.outcomes)
+            if slip:
+                return _slipped(exercise, slip, case, got, different, score)
+            return _unnamed(exercise, answer, case, got, different, faults, score)
+    return Verdict(exercise.name, "passed", score, exercise.points)
+
+
+def attempted(exercise: Exercise, answer: Answer) -> bool:
+    """Say whether an answer is more than its stub, which raises NotImplementedError."""
+    try:
+        with silence(), time_limit(LIMIT):
+            return not isinstance(exercise.run(answer, exercise.cases[0]).error, NotImplementedError)
+    except TimeUp:
+        return True
+
+
+def _try(exercise: Exercise, answer: Answer) -> _Trial:
+    trial = _Trial()
+    _ = exercise.expected  # the reference's time is not the answer's
+    try:
+        with silence(), time_limit(LIMIT):
+            for case in exercise.cases:
+                trial.outcomes.append(exercise.run(answer, case))
+    except TimeUp as time_up:
+        trial.ran_out = time_up
+    return trial
+
+
+def _score(exercise: Exercise, trial: _Trial) -> int:
+    """Add up the parts in which every case is right. Without the formula, nothing counts."""
+    lost = {"clean"} if trial.ran_out else set()
+    outcomes = trial.outcomes + [None] * (len(exercise.cases) - len(trial.outcomes))
+    for case, got, want in zip(exercise.cases, outcomes, exercise.expected, strict=True):
+        if got is None or got.error or got.stopped or first_difference(case, got, want):
+            lost.add(case.part)
+        elif soft_faults(got, want):
+            lost.add("clean")
+    return 0 if "formula" in lost else sum(p for part, p in exercise.parts.items() if part not in lost)
+
+
+@cache
+def _slip_outcomes(name: str, index: int) -> tuple[Outcome, ...]:
+    exercise = ALL[name]
+    with silence():
+        return tuple(exercise.run(exercise.slips[index].answer, case) for case in exercise.cases)
+
+
+def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
+    """Return the slip that does the same as the answer in every case."""
+    for index, slip in enumerate(exercise.slips):
+        theirs = _slip_outcomes(exercise.name, index)
+        if all(same_outcome(a, b) for a, b in zip(outcomes, theirs, strict=True)):
+            return slip
+    return None
+
+
+def _slipped(
+    exercise: Exercise, slip: Slip, case: Case, got: Outcome, different: Difference | None, score: int
+) -> Verdict:
+    evidence = (
+        _evidence(exercise, case, different) if different and not got.stopped else _setting(exercise, case)
+    )
+    return _failed(
+        exercise, score, slip=slip.name, message=slip.sentence, evidence=evidence, nudge=slip.nudge
+    )
+
+
+def _unnamed(
+    exercise: Exercise,
+    answer: Answer,
+    case: Case,
+    got: Outcome,
+    different: Difference | None,
+    faults: list[tuple[int, str]],
+    score: int,
+) -> Verdict:
+    """Tell a mistake that has no name by the smallest case that shows it."""
+    if different and not got.stopped:
+        small = _smallest(exercise, answer, case)
+        outcome, want = exercise.run(answer, small), exercise.run(exercise.reference, small)
+        different = first_difference(small, outcome, want) or different
+        what = exercise.meaning.get(different.name, different.name)
+        named = f"{different.name}, {what}," if what != different.name else different.name
+        message = f"{named} {different.factor}{_at(exercise, different.step)}."
+        return _failed(
+            exercise, score, message=message, evidence=_evidence(exercise, different.case, different)
+        )
+    step, text = (got.stopped.step, got.stopped.message) if got.stopped else faults[0]
+    opening = text[0].upper() + text[1:] if text.startswith("your ") else text
+    message = f"{opening} (seen{_at(exercise, step)} in the case below)."
+    return _failed(exercise, score, message=message, evidence=_setting(exercise, case))
+
+
+def _smallest(exercise: Exercise, answer: Answer, case: Case) -> Case:
+    def still_fails(simpler: Case) -> bool:
+        want = exercise.run(exercise.reference, simpler)
+        if want.error or want.stopped:
+            return False
+        got = exercise.run(answer, simpler)
+        return not got.error and not got.stopped and first_difference(simpler, got, want) is not None
+
+    try:
+        with silence(), time_limit(LIMIT):
+            return shrink(case, still_fails)
+    except TimeUp:
+        return case
+
+
+def _raised(exercise: Exercise, answer: Answer, case: Case, error: BaseException, score: int) -> Verdict:
+    evidence = (*_line(error, answer), *_setting(exercise, case))
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _failed(exercise, score, message=f"Your function raised {what}.", evidence=evidence)
+
+
+def _too_long(exercise: Exercise, answer: Answer, trial: _Trial) -> Verdict:
+    assert trial.ran_out is not None
+    case = exercise.cases[len(trial.outcomes)]
+    return _failed(
+        exercise,
+        0,
+        message=f"Your function did not finish within {LIMIT:g} seconds, so it was stopped.",
+        evidence=(*_line(trial.ran_out, answer), *_setting(exercise, case)),
+        nudge="Is there a loop whose condition never becomes false?",
+    )
+
+
+def _line(error: BaseException, answer: Answer) -> tuple[tuple[str, str], ...]:
+    line = line_of(error, answer)
+    return (("in", line),) if line else ()
+
+
+def _setting(exercise: Exercise, case: Case) -> tuple[tuple[str, str], ...]:
+    return (("case", case.label), ("with", show_inputs(exercise, case)))
+
+
+def _evidence(exercise: Exercise, case: Case, different: Difference) -> tuple[tuple[str, str], ...]:
+    mine = f"{different.name} = {different.mine}"
+    return (
+        *_setting(exercise, case),
+        (f"yours{_at(exercise, different.step)}", mine),
+        ("expected", different.expected),
+        ("so it", different.factor),
+    )
+
+
+def _at(exercise: Exercise, step: int) -> str:
+    """Name the step, for exercises that have more than one."""
+    return f" at step {step}" if "steps" in exercise.parts else ""
+
+
+def _where_to_begin(exercise: Exercise) -> str:
+    return f'Write {exercise.signature} in the cell above, run that cell, then this one. Stuck? hint("{exercise.name}")'
+
+
+def _failed(exercise: Exercise, score: int, **more: Any) -> Verdict:
+    more.setdefault("nudge", "")
+    more["nudge"] = f'{more["nudge"]} hint("{exercise.name}") gives a hint.'.strip()
+    return Verdict(exercise.name, "failed", score, exercise.points, **more)
