@@ -31,7 +31,7 @@ _SAME = (
     ("buffer", "buf", "velocity", "v", "b", "momentum_buffer"),
     ("theta", "param", "params", "w", "p", "x"),
     ("look_ahead", "lookahead", "look", "ahead", "peek", "theta_ahead"),
-    ("delta", "update", "step", "d"),
+    ("delta", "update"),
 )
 _LIMIT = 200  # assignments that one look writes down: a loop of a million must not fill the memory
 

@@ -178,8 +178,8 @@ EXERCISES = (
         slips=tuple(nesterov_slips),
         hints=(
             "Before you measure, go where the momentum alone would take you: the look-ahead point.",
-            "The old velocity alone would move param by lr * momentum * velocity: the velocity has no lr in it.",
-            "Measure: g = grad_fn(look-ahead). Then velocity = momentum * velocity + g, and delta = lr * velocity.",
+            "The old velocity alone would move param by lr * momentum * velocity (it has no lr in it).",
+            "g = grad_fn(look-ahead); then velocity = momentum * velocity + g; delta = lr * velocity.",
         ),
         meaning={"delta": "the amount to subtract", "state['velocity']": "the velocity after the step"},
     ),
@@ -194,7 +194,7 @@ EXERCISES = (
         hints=(
             "Everything depends on the roots of the two curvatures.",
             "lr is the square of 2 over the sum of the roots.",
-            "momentum is the square of (difference of the roots over sum of the roots). Return (lr, momentum).",
+            "momentum is the square of (difference over sum of the roots). Return (lr, momentum).",
         ),
     ),
     Exercise(
@@ -208,7 +208,7 @@ EXERCISES = (
         hints=(
             "Unroll both forms for two steps with a gradient of 1, then 0.",
             "Both forget at the same speed: momentum equals beta.",
-            "The average keeps only a share 1 - beta of each gradient. Put that share into the learning rate.",
+            "The average keeps a share 1 - beta of each gradient. Put that share into the learning rate.",
         ),
         meaning={"lr": "the learning rate of the sum form", "momentum": "the momentum of the sum form"},
     ),

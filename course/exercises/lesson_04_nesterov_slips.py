@@ -17,7 +17,7 @@ nesterov_slips = Slips()
 @nesterov_slips(
     "look-ahead without lr",
     "You look ahead to param - momentum * velocity. The velocity is a sum of gradients and has no lr in it, "
-    "so this point lies 1/lr times too far away; with a small lr the method diverges.",
+    "so this point lies 1/lr times too far away; on a steep loss the method diverges at any lr.",
     "How far would the momentum alone move param? That move has lr in it.",
 )
 def _(grad_fn: Any, state: dict, param: Array, lr: float, momentum: float) -> Any:

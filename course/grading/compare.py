@@ -76,10 +76,8 @@ def show_inputs(exercise: Exercise, case: Case) -> str:
     for name, value in case.inputs.items():
         if name == "grads" and len(value) == 1:
             name, value = "grad", value[0]
-        if isinstance(value, dict):
-            value = {key: v for key, v in value.items()}
-            if not value:
-                continue
+        if isinstance(value, dict) and not value:
+            continue
         parts.append(f"{name} = {show(value)}")
     return ", ".join(parts)
 

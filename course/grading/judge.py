@@ -198,7 +198,8 @@ def _at(exercise: Exercise, step: int) -> str:
 
 
 def _where_to_begin(exercise: Exercise) -> str:
-    return f'Write {exercise.signature} in the cell above, run that cell, then this one. Stuck? hint("{exercise.name}")'
+    how = f"Write {exercise.signature} in the cell above, run that cell, then this one."
+    return f'{how} hint("{exercise.name}") gives a hint.'
 
 
 def _failed(exercise: Exercise, score: int, **more: Any) -> Verdict:

@@ -10,6 +10,9 @@ from typing import Literal
 __all__ = ["CourseError", "Verdict", "ZeroPoints", "grading_now"]
 
 Status = Literal["not attempted", "passed", "failed"]
+_FRAME = "padding:8px 14px;margin:4px 0;max-width:52em;line-height:1.5"
+_LABEL = "text-align:left;padding:1px 14px 1px 0;opacity:.75;white-space:nowrap"
+_VALUE = "text-align:left;font-family:var(--jp-code-font-family,monospace)"
 _GREEN, _ORANGE, _GREY = "#009E73", "#D55E00", "#7A7A7A"  # Okabe and Ito's: told apart by all readers
 
 
@@ -78,27 +81,24 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         colour = {"passed": _GREEN, "failed": _ORANGE, "not attempted": _GREY}[self.status]
-        parts = [
-            f"<div style='font-weight:600'><span style='color:{colour}'>{self._sign()}</span> {_e(self._headline())}</div>"
-        ]
+        sign = f"<span style='color:{colour}'>{self._sign()}</span>"
+        parts = [f"<div style='font-weight:600'>{sign} {_e(self._headline())}</div>"]
         if self.slip:
             parts.append(f"<div style='margin-top:6px'>The mistake: <b>{_e(self.slip)}</b>.</div>")
         if self.message:
             parts.append(f"<div style='margin-top:4px'>{_e(self.message)}</div>")
         if self.evidence:
             rows = "".join(
-                f"<tr><td style='text-align:left;padding:1px 14px 1px 0;opacity:.75;white-space:nowrap'>{_e(label)}</td>"
-                f"<td style='text-align:left;font-family:var(--jp-code-font-family,monospace)'>{_e(text)}</td></tr>"
+                f"<tr><td style='{_LABEL}'>{_e(label)}</td><td style='{_VALUE}'>{_e(text)}</td></tr>"
                 for label, text in self.evidence
             )
             parts.append(f"<table style='margin:8px 0 4px;font-size:inherit'>{rows}</table>")
         if self.nudge:
             parts.append(f"<div style='margin-top:4px'>{_e(self.nudge)}</div>")
-        return (
-            f"<div class='course-verdict course-{self.status.replace(' ', '-')}' role='status' "
-            f"style='border-left:4px solid {colour};padding:8px 14px;margin:4px 0;max-width:52em;line-height:1.5'>"
-            f"{''.join(parts)}</div>"
-        )
+        kind = self.status.replace(" ", "-")
+        frame = f"border-left:4px solid {colour};{_FRAME}"
+        body = "".join(parts)
+        return f"<div class='course-verdict course-{kind}' role='status' style='{frame}'>{body}</div>"
 
     def _sign(self) -> str:
         return {"passed": "&#10003;", "failed": "&#10007;", "not attempted": "&#8212;"}[self.status]

@@ -128,7 +128,7 @@ class Rule:
     def _require_rate(self, field: str, most: float = math.inf) -> None:
         """Refuse a field that is not a finite number in ``[0, most]``."""
         value = getattr(self, field)
-        number = isinstance(value, int | float) and not isinstance(value, bool) or _is_zero_dim(value)
+        number = (isinstance(value, int | float) and not isinstance(value, bool)) or _is_zero_dim(value)
         text = "a finite number >= 0" + (f" and <= {most:g}" if most < math.inf else "")
         require(self, field, bool(number and math.isfinite(value) and 0 <= value <= most), text)
 

@@ -1,0 +1,159 @@
+"""The player: precomputed paths that a slider leafs through, in any page, without a kernel.
+
+The result is one piece of HTML: the first picture as SVG (so that it is seen even where scripts do not run),
+the other frames as whole numbers, and a small script. It holds no id at all, so that two players on one page
+cannot meet, and no randomness, so that the same player is the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from course.widgets.pane import Pane
+from course.widgets.style import INK
+
+__all__ = ["Control", "Mark", "Player"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place on a slider's scale; ``at`` counts its steps (1.5 lies between the second and third)."""
+
+    at: float
+    text: str
+    color: str = INK
+
+
+@dataclass(frozen=True)
+class Control:
+    """One slider: what it sets, the text of each of its settings, where it stands first, and its scale."""
+
+    label: str
+    texts: Sequence[str]
+    start: int = 0
+    marks: Sequence[Mark] = ()
+
+
+@dataclass(frozen=True)
+class Player:
+    """Panes whose paths follow one or two sliders.
+
+    Attributes:
+        title: above the panes.
+        caption: a sentence below them: what there is to see, also for those who cannot see it.
+        panes: each with as many paths as there are frames.
+        controls: one slider, or two; frame = i, or i * len(second) + j.
+        labels: names of the numbers read out.
+        readouts: for each frame the texts of these numbers.
+        picker: the pane (its index) whose cells may be clicked instead of moving two sliders, or -1.
+    """
+
+    title: str
+    caption: str
+    panes: Sequence[Pane]
+    controls: Sequence[Control]
+    labels: Sequence[str]
+    readouts: Sequence[Sequence[str]]
+    picker: int = -1
+
+    def __post_init__(self) -> None:
+        frames = int(np.prod([len(control.texts) for control in self.controls]))
+        counts = {len(self.readouts), *(len(pane.paths) for pane in self.panes)}
+        if counts != {frames}:
+            raise ValueError(
+                f"the sliders have {frames} settings, but readouts and paths count {sorted(counts)}"
+            )
+
+    @property
+    def start(self) -> int:
+        """The frame shown first."""
+        frame = 0
+        for control in self.controls:
+            frame = frame * len(control.texts) + control.start
+        return frame
+
+    def html(self) -> str:
+        """Return the player as one self-contained piece of HTML."""
+        paths = [pane.quantised() for pane in self.panes]
+        panes = "".join(
+            self._pane(index, pane, paths[index][self.start]) for index, pane in enumerate(self.panes)
+        )
+        data = {
+            "sizes": [len(control.texts) for control in self.controls],
+            "texts": [list(control.texts) for control in self.controls],
+            "readouts": ["\t".join(row) for row in self.readouts],
+            "lengths": [[len(path) for path in frames] for frames in paths],
+            "paths": [_packed(frames) for frames in paths],
+            "picker": self.picker,
+        }
+        # "</" would end the script element that carries the data.
+        payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+        return (
+            f'<figure class="pu-player"><style>{_asset("player.css")}</style>'
+            f'<div class="pu-head">{html.escape(self.title)}</div>'
+            f'<div class="pu-panes">{panes}</div>'
+            f'<div class="pu-controls">{"".join(_slider(control) for control in self.controls)}</div>'
+            f'<div class="pu-readout" role="status" aria-live="polite">{self._readout()}</div>'
+            f'<figcaption class="pu-caption">{html.escape(self.caption)}</figcaption>'
+            f'<script type="application/json">{payload}</script>'
+            f"<script>{_asset('player.js')}</script></figure>"
+        )
+
+    def _pane(self, index: int, pane: Pane, start: Any) -> str:
+        label = f"{pane.title}: {pane.y.label} against {pane.x.label}"
+        if index == self.picker:
+            label += ". Arrow keys choose a cell"
+        return pane.svg(label, start, focusable=index == self.picker)
+
+    def _readout(self) -> str:
+        return "".join(
+            f"<div><span>{html.escape(label)}</span><b>{html.escape(text)}</b></div>"
+            for label, text in zip(self.labels, self.readouts[self.start], strict=True)
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{control.label} {control.texts[control.start]}" for control in self.controls)
+        numbers = ", ".join(
+            f"{label} {text}" for label, text in zip(self.labels, self.readouts[self.start], strict=True)
+        )
+        return f"{self.title} [{settings}: {numbers}]. {self.caption}"
+
+
+def _packed(paths: Sequence[Any]) -> str:
+    """Return whole numbers of 16 bits, little-endian, as base64: a third of their size as text."""
+    return base64.b64encode(np.concatenate(paths).astype("<i2").tobytes()).decode()
+
+
+def _slider(control: Control) -> str:
+    last = len(control.texts) - 1
+    marks = "".join(
+        f'<span class="pu-mark" style="left:calc(8px + (100% - 16px)*{mark.at / last:.4f});'
+        f'color:{mark.color}">'
+        f"{html.escape(mark.text)}</span>"
+        for mark in control.marks
+    )
+    text = html.escape(control.texts[control.start])
+    return (
+        f'<label class="pu-control"><span class="pu-name">{html.escape(control.label)}</span>'
+        f'<span class="pu-track"><input type="range" min="0" max="{last}" step="1" value="{control.start}" '
+        f'aria-label="{html.escape(control.label)}" aria-valuetext="{text}"/>'
+        f'<span class="pu-scale" aria-hidden="true">{marks}</span></span>'
+        f'<output class="pu-value">{text}</output></label>'
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("course.widgets").joinpath(name).read_text(encoding="utf-8").strip()

@@ -1,0 +1,245 @@
+"""A real JupyterLab in a real Chromium: found, started on the loopback, driven, and ended by process id."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course.authoring.lab import server_command
+
+START_SECONDS = 60
+RUN_SECONDS = 150
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_ARGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+INSTALL = "apt-get install chromium (Debian, Ubuntu), or playwright install chromium"
+
+# The state of the moving parts of a player, as one text.
+MOVING = """root => [...root.querySelectorAll(".pu-line, .pu-last, .pu-cell")]
+    .map(node => node.getAttribute("d") || node.getAttribute("transform")).join("|")"""
+
+
+def find_chromium() -> str | None:
+    """Return the Chromium to drive: $CHROMIUM, then the usual names, then playwright's own."""
+    for name in (os.environ.get("CHROMIUM"), *CHROMIUM_NAMES):
+        if name and (found := shutil.which(name)):
+            return found
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if os.path.exists(path) else None
+
+
+def why_not() -> str | None:
+    """Return why no browser can be driven here, with the command that mends it; None where one can."""
+    if importlib.util.find_spec("playwright") is None:
+        return 'playwright is not installed: pip install -e ".[browser]"'
+    return None if find_chromium() else f"no Chromium found: {INSTALL}, or set $CHROMIUM to its path"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield a running headless Chromium (playwright's ``Browser``)."""
+    from playwright.sync_api import sync_playwright
+
+    path = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A JupyterLab that answers at ``url`` and serves the folder ``work``."""
+
+    url: str
+    token: str
+    work: Path
+
+
+@contextlib.contextmanager
+def jupyterlab(work: Path, home: Path) -> Iterator[Server]:
+    """Yield JupyterLab on ``work``, started as ``course lab`` starts it; its state stays under ``home``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    argv, environment = server_command(
+        work, port=port, token=token, extra=["--LabApp.expose_app_in_browser=True"]
+    )
+    for name, folder in {
+        "COURSE_HOME": "course",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+    }.items():
+        environment[name] = str(home / folder)
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+    try:
+        server = Server(f"http://127.0.0.1:{port}", token, work)
+        _await(server, process, home / "server.log")
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"{server.url}/api/status?token={server.token}", timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start; its log ends with:\n{log.read_text()[-2000:]}")
+
+
+def write_notebook(path: Path, cells: Sequence[str]) -> Path:
+    """Write a notebook of code cells to ``path``."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+    return path
+
+
+class Notebook:
+    """One notebook, open in JupyterLab.
+
+    Args:
+        browser: from ``chromium()``.
+        server: from ``jupyterlab()``.
+        name: of the notebook, within the server's folder.
+    """
+
+    def __init__(self, browser: Any, server: Server, name: str) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.name = name
+        self.page.goto(f"{server.url}/lab/tree/{name}?reset&token={server.token}")
+        # The indicator says idle before the websocket is up, and cells run then are lost.
+        self.page.wait_for_function(
+            """name => {
+                const panel = window.jupyterapp?.shell?.currentWidget;
+                const kernel = panel?.sessionContext?.session?.kernel;
+                return panel?.context?.path === name && kernel?.connectionStatus === "connected"
+                    && kernel.status === "idle";
+            }""",
+            arg=name,
+            timeout=60_000,
+        )
+
+    def run_all(self) -> None:
+        """Run every cell, and wait until the kernel is idle again."""
+        done = self.page.evaluate(
+            """limit => Promise.race([
+                window.jupyterapp.commands.execute("notebook:run-all-cells").then(() => "done"),
+                new Promise(resolve => setTimeout(() => resolve("timeout"), limit)),
+            ])""",
+            RUN_SECONDS * 1000,
+        )
+        assert done == "done", f"{self.name} was not done within {RUN_SECONDS} s"
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+        )
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Return the cells as the notebook's model has them now, outputs included."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "window.jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells"
+        )
+        return found
+
+    def pop_ups(self) -> list[str]:
+        """Return the texts of pop-ups; with a network, JupyterLab would ask whether to fetch its news."""
+        shown = self.page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts()
+        asks = self.page.evaluate(
+            "window.jupyterapp.hasPlugin('@jupyterlab/apputils-extension:announcements')"
+        )
+        return [*shown, *(["the news pop-up is not switched off"] if asks else [])]
+
+    def errors(self) -> list[str]:
+        """Return what went wrong in any cell or widget, in words."""
+        found = [
+            f"{output['ename']}: {output['evalue']} in: {''.join(cell['source'])[:200]}"
+            for cell in self.cells()
+            for output in cell.get("outputs", [])
+            if output["output_type"] == "error"
+        ]
+        return found + self.page.locator(".pu-error").all_inner_texts()
+
+    def not_run(self) -> list[str]:
+        """Return the sources of code cells that were not run: an error before them stops the rest."""
+        return [
+            "".join(cell["source"])
+            for cell in self.cells()
+            if cell["cell_type"] == "code" and "".join(cell["source"]).strip() and not cell["execution_count"]
+        ]
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
+        self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        self.context.close()
+
+    def write_cell(self, marker: str, source: str) -> None:
+        """Replace the source of the first code cell that contains ``marker``."""
+        written = self.page.evaluate(
+            """([marker, source]) => {
+                const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
+                const cell = cells.find(each => each.cell_type === "code" && each.source.includes(marker));
+                if (cell) cell.setSource(source);
+                return Boolean(cell);
+            }""",
+            [marker, source],
+        )
+        assert written, f"{self.name} has no code cell with {marker!r}"
+
+    def show(self, marker: str) -> Any:
+        """Bring the first code cell that contains ``marker`` into view; return its locator."""
+        cell = self.page.locator(".jp-CodeCell", has_text=marker).first
+        cell.scroll_into_view_if_needed()
+        return cell
+
+    def output(self, marker: str) -> str:
+        """Return the plain text of the outputs of the first code cell that contains ``marker``."""
+        cell = next(each for each in self.cells() if marker in "".join(each["source"]))
+        texts = (output.get("data", {}).get("text/plain", "") for output in cell["outputs"])
+        return "\n".join("".join(text) for text in texts)

@@ -1,0 +1,84 @@
+"""Every widget in a real JupyterLab, apart from the lessons: it shows, moves by keyboard, fails aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import driver, moves
+
+CELLS = [
+    "from course.widgets import *",
+    "drag_a_step()",
+    "batch_size_noise()",
+    "learning_rate_on_a_ravine()",
+    "learning_rate_on_a_ravine()",
+    "learning_rate_on_a_ravine(theory=True)",
+    "momentum_phase_diagram()",
+    "momentum_slider()",
+    "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
+    "predict('workshop.number', 'By what factor does the loss fall?')",
+    "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
+    "alt('A sentence below a picture.')",
+]
+
+
+@pytest.fixture(scope="module")
+def workshop(browser: Any, server: driver.Server) -> Iterator[driver.Notebook]:
+    driver.write_notebook(server.work / "workshop.ipynb", CELLS)
+    notebook = driver.Notebook(browser, server, "workshop.ipynb")
+    notebook.run_all()
+    yield notebook
+    notebook.close()
+
+
+def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> None:
+    assert workshop.errors() == []
+    assert workshop.not_run() == []
+    assert workshop.pop_ups() == []
+
+
+def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
+    assert moves.move_players(workshop.page, artifacts, "workshop") == 5
+    assert workshop.errors() == []
+
+
+def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
+    first, second = (workshop.page.locator(".pu-player").nth(index) for index in (1, 2))
+    before = second.evaluate(driver.MOVING)
+    first.locator("input[type=range]").focus()
+    for _ in range(4):
+        workshop.page.keyboard.press("ArrowRight")
+    assert second.evaluate(driver.MOVING) == before != first.evaluate(driver.MOVING)
+
+
+def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 2
+    assert workshop.errors() == []
+
+
+def test_predictions_are_taken_by_keyboard_and_locked(workshop: driver.Notebook, artifacts: Path) -> None:
+    assert moves.commit_predictions(workshop.page, artifacts, "workshop") == 2
+    assert all(field.is_disabled() for field in workshop.page.locator(".pu-predict input").all()), (
+        "a committed prediction can still be changed"
+    )
+
+
+def test_a_picture_that_fails_says_so(browser: Any, server: driver.Server) -> None:
+    driver.write_notebook(
+        server.work / "broken.ipynb",
+        [
+            "from course.widgets import drag_a_step\nlive = drag_a_step()\nlive",
+            "def broken(lr):\n    raise ZeroDivisionError('on purpose')\nlive.picture.update = broken",
+        ],
+    )
+    notebook = driver.Notebook(browser, server, "broken.ipynb")
+    notebook.run_all()
+    notebook.page.locator(".pu-live .noUi-handle").focus()
+    notebook.page.keyboard.press("ArrowRight")
+    notebook.page.locator(".pu-error").wait_for()
+    assert notebook.errors() == ["This picture failed: ZeroDivisionError: on purpose"]
+    notebook.close()
