@@ -245,12 +245,10 @@ for share in (0.5, 0.98, 1.02):
 def steps_to_tolerance(condition, tolerance):
     """Return the number of steps, an int."""
     ### BEGIN SOLUTION
+    if condition == 1:  # the factor is 0: one step arrives, if there is any way to go
+        return int(tolerance < 1)
     factor = (condition - 1) / (condition + 1)
-    steps, distance = 0, 1.0
-    while distance > tolerance:
-        steps += 1
-        distance = factor**steps
-    return steps
+    return int(np.ceil(np.log(tolerance) / np.log(factor)))
     ### END SOLUTION
 
 

@@ -149,7 +149,7 @@ class Exercise:
         make_cases: returns the cases, the simplest first.
         slips: the catalogue. hints: from the gentlest on.
         meaning: a sentence for an observed name, where the name does not speak for itself.
-        equivalent: mutants of the solution that are right answers too: the changed line and the reason.
+        equivalent: mutants of the solution that are right answers too: ``before -> after`` and the reason.
     """
 
     name: str

@@ -210,6 +210,9 @@ EXERCISES = (
             "e changes by x when w changes, and by 1 when b changes. Return the two means, dw first.",
         ),
         meaning={"dw": "the derivative with respect to w", "db": "the derivative with respect to b"},
+        equivalent={
+            "dw = np.mean(2 * error * x) -> db = np.mean(2 * error)": "neither line needs the other",
+        },
     ),
     Exercise(
         name="training_step",
@@ -225,6 +228,9 @@ EXERCISES = (
             "zero_grad stands first or last. Return loss.item(), the loss before the step.",
         ),
         meaning={"loss": "the loss before the step", "parameters": "the weights and the bias after the step"},
+        equivalent={
+            "optimizer.zero_grad() -> loss = loss_fn(model(x), y)": "the forward pass does not touch .grad",
+        },
     ),
     Exercise(
         name="minibatches",

@@ -103,6 +103,7 @@ def steps_cases() -> Iterator[Case]:
         yield Case(f"k = {condition:g}", {"condition": condition, "tolerance": tolerance})
     yield Case("a perfectly round bowl", {"condition": 1.0, "tolerance": 1e-6}, "edges")
     yield Case("nothing to do", {"condition": 10.0, "tolerance": 1.0}, "edges")
+    yield Case("a round bowl and nothing to do", {"condition": 1.0, "tolerance": 1.0}, "edges")
 
 
 # ---------------------------------------------------------------- robbins_monro_mean
@@ -167,6 +168,9 @@ EXERCISES = (
             "For k = 1 the factor is 0, which has no logarithm: one step is enough. A loop works too.",
         ),
         meaning={"steps": "the number of steps"},
+        equivalent={
+            "if condition == 1: -> factor = (condition - 1) / (condition + 1)": "the branch needs no factor",
+        },
     ),
     Exercise(
         name="robbins_monro_mean",
@@ -182,5 +186,9 @@ EXERCISES = (
             "Append theta after every step to a list and return np.array of it.",
         ),
         meaning={"path": "theta after each sample"},
+        equivalent={
+            f"theta, path = (0.0, []) -> theta, path = ({start}, [])": "the first step goes all the way"
+            for start in ("1.0", "-1.0", "-0.0")
+        },
     ),
 )

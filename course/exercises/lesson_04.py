@@ -196,6 +196,14 @@ EXERCISES = (
             "lr is the square of 2 over the sum of the roots.",
             "momentum is the square of (difference over sum of the roots). Return (lr, momentum).",
         ),
+        equivalent={
+            "lr = (2 / (high + low)) ** 2 -> momentum = ((high - low) / (high + low)) ** 2": "in any order",
+            "low, high = (np.sqrt(smallest), np.sqrt(largest)) -> "
+            "low, high = (np.sqrt(largest), np.sqrt(smallest))": "sum and square do not change",
+            "lr = (2 / (high + low)) ** 2 -> lr = (-2 / (high + low)) ** 2": "the square takes the sign away",
+            "momentum = ((high - low) / (high + low)) ** 2 -> "
+            "momentum = ((low - high) / (high + low)) ** 2": "the square takes the sign away",
+        },
     ),
     Exercise(
         name="ema_to_sum_form",

@@ -232,11 +232,20 @@ class Notebook:
         )
         assert written, f"{self.name} has no code cell with {marker!r}"
 
-    def show(self, marker: str) -> Any:
-        """Bring the first code cell that contains ``marker`` into view; return its locator."""
-        cell = self.page.locator(".jp-CodeCell", has_text=marker).first
-        cell.scroll_into_view_if_needed()
-        return cell
+    def show(self, marker: str) -> None:
+        """Scroll the first code cell that contains ``marker`` to the top, and make it the active one."""
+        for _ in range(2):  # what is above takes its full height only once it was near the screen
+            self.page.evaluate(
+                """marker => {
+                    const content = window.jupyterapp.shell.currentWidget.content;
+                    const index = content.widgets.findIndex(cell =>
+                        cell.model.type === "code" && cell.model.sharedModel.source.includes(marker));
+                    content.activeCellIndex = index;
+                    content.widgets[index].node.scrollIntoView({ block: "start" });
+                }""",
+                marker,
+            )
+            self.page.wait_for_timeout(400)
 
     def output(self, marker: str) -> str:
         """Return the plain text of the outputs of the first code cell that contains ``marker``."""

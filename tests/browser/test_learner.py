@@ -1,7 +1,8 @@
-"""A learner writes Nesterov momentum in lesson 04: told which mistake it is, they mend it and see the tick."""
+"""A learner writes Nesterov momentum in lesson 04: told which mistake it is, they mend it and see it pass."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ RIGHT = WRONG.replace("param - momentum", "param - lr * momentum")
 def test_a_slip_is_named_and_the_mended_rule_passes(
     browser: Any, server: driver.Server, artifacts: Path
 ) -> None:
-    name = next(server.work.glob("04_*.ipynb")).name
-    notebook = driver.Notebook(browser, server, name)
+    # A copy: the other tests meet the lesson as it was delivered.
+    shutil.copy(next(server.work.glob("04_*.ipynb")), server.work / "learner_04.ipynb")
+    notebook = driver.Notebook(browser, server, "learner_04.ipynb")
     try:
         said = {}
         for which, source in (("slip", WRONG), ("tick", RIGHT)):
@@ -27,12 +29,10 @@ def test_a_slip_is_named_and_the_mended_rule_passes(
             notebook.run_all()
             assert notebook.errors() == []
             notebook.show("def nesterov(")
-            notebook.page.wait_for_timeout(500)  # scrolling and typesetting settle; only for the screenshot
             notebook.page.screenshot(path=artifacts / f"04_momentum-{which}.png")
             said[which] = notebook.output("check(nesterov)")
-        print(said)
-        assert "passed" not in said["slip"]
-        assert "look" in said["slip"]
-        assert "passed" in said["tick"]
+        assert "right in all cases" not in said["slip"]
+        assert "look-ahead without lr" in said["slip"]
+        assert "right in all cases" in said["tick"]
     finally:
         notebook.close()
