@@ -62,7 +62,7 @@ class Quadratic(Landscape):
     matrix: np.ndarray
 
     def __post_init__(self) -> None:
-        h = np.asarray(self.matrix, dtype=np.float64)
+        h = np.array(self.matrix, dtype=np.float64)  # its own copy
         if h.shape != (2, 2) or not np.allclose(h, h.T):
             raise ValueError(f"Quadratic: matrix must be symmetric of shape (2, 2), not shape {h.shape}")
         if np.linalg.eigvalsh(h)[0] <= 0:
@@ -120,11 +120,12 @@ class Quadratic(Landscape):
 
     def value(self, theta: np.ndarray) -> np.ndarray:
         """Return the loss at ``theta``."""
+        theta = _points(theta)
         return 0.5 * np.einsum("...i,ij,...j->...", theta, self.matrix, theta)
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Return ``H theta``."""
-        return np.asarray(theta) @ self.matrix
+        return _points(theta) @ self.matrix
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """Return H, the same everywhere."""
@@ -239,10 +240,15 @@ class Saddle(Landscape):
         return _matrix(1 + 0 * x, 0 * x, -self.curvature + 0 * x)
 
 
-def _xy(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _points(theta: np.ndarray) -> np.ndarray:
     theta = np.asarray(theta, dtype=np.float64)
     if theta.ndim == 0 or theta.shape[-1] != 2:
         raise ValueError(f"theta must have shape (..., 2), not {theta.shape}")
+    return theta
+
+
+def _xy(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    theta = _points(theta)
     return theta[..., 0], theta[..., 1]
 
 

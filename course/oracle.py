@@ -49,10 +49,15 @@ def deviation(actual: Array, reference: Array) -> float:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("inf")
     whole = to_numpy(reference).astype(np.float64)
-    rms = float(np.sqrt(np.mean(whole[np.isfinite(whole)] ** 2)))
-    scale = np.abs(b) + rms
-    with np.errstate(divide="ignore"):
-        return float(np.max(np.abs(a - b) / scale))
+    whole = whole[np.isfinite(whole)]
+    # In units of the largest value: squares of 1e200 overflow, and an infinite rms would excuse anything.
+    unit = float(np.max(np.abs(whole)))
+    if unit == 0:
+        return float("inf")
+    rms = float(np.sqrt(np.mean((whole / unit) ** 2)))
+    with np.errstate(over="ignore"):
+        a, b = a / unit, b / unit
+        return float(np.max(np.abs(a - b) / (np.abs(b) + rms)))
 
 
 def gradients(
@@ -151,15 +156,16 @@ def beside(
     optimizer = reference([other])
     if isinstance(rule, Rule) and state is None:
         state = rule.init(theta)
-    mine, theirs, parted = [to_numpy(theta)], [to_numpy(other).copy()], [0.0]
+    mine, theirs, parted = [to_numpy(theta).copy()], [to_numpy(other).copy()], [0.0]
     dtype = str(mine[0].dtype)
     for g in gradients(mine[0].shape, steps, dtype, seed):
-        grad = torch.from_numpy(g) if hasattr(theta, "detach") else g
+        # Each side gets its own copy: a rule that clips in place would clip the reference's gradient too.
+        grad = torch.tensor(g) if hasattr(theta, "detach") else g.copy()
         delta, state = update(grad, state, theta)
         theta = theta - delta
-        other.grad = torch.from_numpy(g.copy())
+        other.grad = torch.tensor(g)
         optimizer.step()
-        mine.append(to_numpy(theta))
+        mine.append(to_numpy(theta).copy())
         theirs.append(to_numpy(other).copy())
         parted.append(deviation(mine[-1], theirs[-1]))
     at = int(np.argmax(parted))

@@ -11,6 +11,9 @@ from course.rules import Rule
 
 __all__ = ["RuleOptimizer"]
 
+# What a group may hold beside hyperparameters; a schedule that is resumed brings its initial_lr.
+_TORCHS_OWN = ("params", "param_names", "initial_lr")
+
 
 class RuleOptimizer(torch.optim.Optimizer):
     """A course rule in the place of a torch optimizer.
@@ -45,10 +48,14 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Add a group; its hyperparameters must be ones that the rule has, and in range."""
         known = self.rule.hyperparameters()
         for name in param_group:
-            if name not in known and name not in ("params", "param_names"):
+            if name not in known and name not in _TORCHS_OWN:
                 raise ValueError(f"RuleOptimizer: {self.rule!r} has no hyperparameter {name!r}")
         self.rule.with_hyperparameters(**{n: v for n, v in param_group.items() if n in known})
         super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle keeps: torch's own three parts, and the rule."""
+        return {**super().__getstate__(), "rule": self.rule}
 
     @overload
     def step(self, closure: None = None) -> None: ...

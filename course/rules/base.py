@@ -62,9 +62,7 @@ class Rule:
             return self._update_tree(grad, state, param)
         self._check_floating("param", param)
         self._check_floating("grad", grad)
-        if hasattr(grad, "detach") != hasattr(param, "detach"):
-            kinds = f"grad is a {type(grad).__name__}, param a {type(param).__name__}"
-            raise TypeError(f"{self._name}: {kinds}; both must come from one array library")
+        self._check_library("grad", grad, param)
         if tuple(grad.shape) != tuple(param.shape):
             raise ValueError(
                 f"{self._name}: grad has shape {tuple(grad.shape)}, param has {tuple(param.shape)}; "
@@ -119,18 +117,32 @@ class Rule:
                 "start with rule.init(param)"
             )
         for name, value in state.items():
-            if is_array(value) and tuple(value.shape) != tuple(param.shape):
+            if not is_array(value):
+                continue
+            self._check_library(f"state {name!r}", value, param)
+            if tuple(value.shape) != tuple(param.shape):
                 raise ValueError(
                     f"{self._name}: state {name!r} has shape {tuple(value.shape)}, "
                     f"param has {tuple(param.shape)}; start with rule.init(param)"
                 )
 
-    def _require_rate(self, field: str, most: float = math.inf) -> None:
-        """Refuse a field that is not a finite number in ``[0, most]``."""
+    def _check_library(self, what: str, x: Array, param: Array) -> None:
+        if hasattr(x, "detach") != hasattr(param, "detach"):
+            kinds = f"{what} is a {type(x).__name__}, param a {type(param).__name__}"
+            raise TypeError(f"{self._name}: {kinds}; both must come from one array library")
+
+    def _require_rate(self, field: str, most: float = math.inf, least: float = 0.0) -> None:
+        """Refuse a field that is not a finite number in ``[least, most]``.
+
+        NumPy's numbers become Python's: ``np.float64(0.1)`` would turn float32 arrays into float64 ones.
+        """
         value = getattr(self, field)
         number = (isinstance(value, int | float) and not isinstance(value, bool)) or _is_zero_dim(value)
-        text = "a finite number >= 0" + (f" and <= {most:g}" if most < math.inf else "")
-        require(self, field, bool(number and math.isfinite(value) and 0 <= value <= most), text)
+        text = "a finite number" + (f" >= {least:g}" if least > -math.inf else "")
+        text += f" and <= {most:g}" if most < math.inf else ""
+        require(self, field, bool(number and math.isfinite(value) and least <= value <= most), text)
+        if is_array(value) and not hasattr(value, "detach"):
+            object.__setattr__(self, field, float(value))
 
 
 def _is_zero_dim(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ class Scale(Rule):
     """
 
     factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._require_rate("factor", least=-math.inf)
 
     def update_leaf(self, grad: Array, state: State, param: Array) -> tuple[Array, State]:
         """Return ``(factor * grad, {})``."""
@@ -79,7 +83,7 @@ class Chain(Rule):
     def update(self, grad: Any, state: State, param: Any) -> tuple[Any, State]:
         """Return ``(delta, state)`` after passing the gradient through every stage, left to right."""
         keys = [self._key(i) for i in range(len(self.stages))]
-        if not isinstance(state, Mapping) or list(state) != keys:
+        if not isinstance(state, Mapping) or set(state) != set(keys):
             raise ValueError(
                 f"chain: this state is not mine: I keep {', '.join(keys)}; start with init(param)"
             )
@@ -106,10 +110,13 @@ class Chain(Rule):
         return f"{i}.{type(self.stages[i]).__name__}"
 
     def _fields(self) -> dict[str, tuple[int, str, Any]]:
-        """Map each outward name to (place, the stage's own name, value)."""
+        """Map each outward name to (place, the stage's own name, value).
+
+        A name with a place in it comes from a chain within this one, and gets its place here before it.
+        """
         found = [(i, n, v) for i, s in enumerate(self.stages) for n, v in s.hyperparameters().items()]
         times = Counter(name for _, name, _ in found)
-        return {n if times[n] == 1 else f"{i}.{n}": (i, n, v) for i, n, v in found}
+        return {n if times[n] == 1 and "." not in n else f"{i}.{n}": (i, n, v) for i, n, v in found}
 
 
 def chain(*stages: Rule) -> Chain:

@@ -122,6 +122,7 @@ class HeavyBall(Rule):
     learning rate stands outside the buffer here and in torch, inside it in Sutskever et al. (2013), which
     is the same while ``lr`` is constant and not after it changes. The first buffer is the whole gradient
     even with dampening, as in torch; a buffer that starts at zero and is dampened gives another path.
+    With momentum 0 dampening has no effect, as in torch: this is gradient descent then.
     """
 
     lr: float = 1e-3
@@ -145,7 +146,8 @@ class HeavyBall(Rule):
     def update_leaf(self, grad: Array, state: State, param: Array) -> tuple[Array, State]:
         """Return ``(delta, state)`` for one array."""
         g = regularized(grad, param, self.weight_decay, self.maximize)
-        dampening = self.dampening if state["step"] > 0 else 0.0  # torch: the first buffer is g itself
+        # torch: the first buffer is g itself, and without momentum there is nothing to dampen against.
+        dampening = self.dampening if state["step"] > 0 and self.momentum != 0 else 0.0
         delta, buffer = heavy_ball(g, state["buffer"], self.lr, self.momentum, dampening)
         return delta, {"buffer": buffer, "step": state["step"] + 1}
 

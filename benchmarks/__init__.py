@@ -1,0 +1,1 @@
+"""Measurements behind every figure that the README states; ``make bench`` writes benchmarks/README.md."""

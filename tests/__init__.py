@@ -1,0 +1,1 @@
+"""The tests, in folders that mirror ``course/``; ``python -m tests all`` runs them with everything else."""
