@@ -368,8 +368,8 @@ if accuracy:
 
 # %%
 if accuracy:
-    weights = network.weight.detach().reshape(10, 8, 8)
-    bound = weights.abs().max()
+    weights = network.weight.detach().numpy().reshape(10, 8, 8)
+    bound = np.abs(weights).max()
     figure, axes = plt.subplots(2, 5, figsize=(7, 3.1), layout="constrained")
     for digit, ax in enumerate(axes.flat):
         ax.imshow(weights[digit], cmap="PuOr", vmin=-bound, vmax=bound)
