@@ -11,7 +11,7 @@ NO_BROWSER ?=
 .PHONY: help lab test check build bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(VENV)/.lab ## install, then open the course in JupyterLab (NO_BROWSER=1 only prints the address)
 	$(BIN)/course lab $(if $(NO_BROWSER),--no-browser)

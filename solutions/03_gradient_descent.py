@@ -258,7 +258,7 @@ def steps_to_tolerance(condition, tolerance):
     if condition == 1:  # the factor is 0: one step arrives, if there is any way to go
         return int(tolerance < 1)
     factor = (condition - 1) / (condition + 1)
-    return int(np.ceil(np.log(tolerance) / np.log(factor)))
+    return max(0, int(np.ceil(np.log(tolerance) / np.log(factor))))
     ### END SOLUTION
 
 

@@ -142,7 +142,7 @@ def heavy_ball(grad, state, param, lr, momentum, dampening):
     """Return (delta, state). state: {"buffer": array, "step": int}; leave the one you get unchanged."""
     ### BEGIN SOLUTION
     if state["step"] == 0:
-        buffer = grad
+        buffer = grad.copy()
     else:
         buffer = momentum * state["buffer"] + (1 - dampening) * grad
     return lr * buffer, {"buffer": buffer, "step": state["step"] + 1}

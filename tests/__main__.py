@@ -15,7 +15,7 @@ LINT = {
     "format": [sys.executable, "-m", "ruff", "format", "--check", "."],
     "lint": [sys.executable, "-m", "ruff", "check", "."],
     "types": [sys.executable, "-m", "mypy"],
-    "floors": [str(Path(sys.executable).with_name("lint-imports"))],
+    "floors": [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"],
     "notebooks are what their sources give": [sys.executable, "-m", "course.cli", "build", "--check"],
 }
 # Whole files go to one of two workers: the cells of a notebook share a kernel, browser tests a server.
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m tests all|quick", file=sys.stderr)
         return 2
     failed = [title for title, command in LINT.items() if not run(title, command)]
+    print("== tests", flush=True)
     passed = subprocess.run(TESTS[arguments[0]], cwd=ROOT, check=False).returncode == 0
     if failed:
         print(f"failed before the tests: {', '.join(failed)}", file=sys.stderr)

@@ -315,3 +315,16 @@ def test_nan_is_equal_to_nan_and_does_not_repeat():
     assert seen.first_difference is None
     scalar = look(step, 1.0)
     assert len(values(scalar, "y")) == 1
+
+
+def test_a_comprehensions_own_names_are_no_values_of_the_step():
+    """From Python 3.12 on they stand among the step's locals for a while."""
+
+    def step(gradients):
+        doubled = [
+            2 * each
+            for each in gradients
+        ]  # fmt: skip
+        return sum(doubled)
+
+    assert look(step, [1.0, 2.0]).names == ["doubled", "value"]

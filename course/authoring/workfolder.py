@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,7 +87,7 @@ class _Record:
 
 
 def _deliver(original: Path, work: Path, record: _Record, report: Report) -> None:
-    name, text = original.name, original.read_text(encoding="utf-8")
+    name, text = original.name, _opened_before(original.read_text(encoding="utf-8"))
     new, target = fingerprint(text), work / original.name
     if new is None:
         raise AuthoringError(f"{original} is not a notebook")
@@ -110,6 +111,16 @@ def _deliver(original: Path, work: Path, record: _Record, report: Report) -> Non
         report.notes.append(f"{name} is new in this release; yours was untouched and is replaced")
     write_atomic(target, text)
     record.files[name] = new
+
+
+def _opened_before(text: str) -> str:
+    """Name this Python in a notebook, as JupyterLab does on opening it: else that counts as a change."""
+    try:
+        notebook = json.loads(text)
+        notebook["metadata"]["language_info"]["version"] = platform.python_version()
+    except (ValueError, KeyError, TypeError):
+        return text
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def _lay_beside(original: Path, text: str, new: str, work: Path, record: _Record, report: Report) -> None:

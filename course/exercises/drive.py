@@ -45,10 +45,11 @@ def rule(*state_names: str) -> Driver:
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         inputs = copied(case.inputs)
         grads, state, param = inputs.pop("grads"), inputs.pop("state"), inputs.pop("param")
+        form = _form(state, state_names)
         for step, grad in enumerate(grads, start=1):
             hyper = [v[step - 1] if isinstance(v, list) else v for v in inputs.values()]
             given = {"grad": grad, "state": state, "param": param}
-            param, state = _one_step(answer, given, hyper, state_names, out, step)
+            param, state = _one_step(answer, given, hyper, form, out, step)
 
     return drive
 
@@ -64,6 +65,7 @@ def rule_of_gradient_function(*state_names: str) -> Driver:
         inputs = copied(case.inputs)
         curvature, slope, steps = inputs.pop("curvature"), inputs.pop("slope"), inputs.pop("steps")
         state, param = inputs.pop("state"), inputs.pop("param")
+        form = _form(state, state_names)
 
         def grad_fn(theta: np.ndarray) -> np.ndarray:
             """Return the gradient of the loss at ``theta``."""
@@ -73,18 +75,24 @@ def rule_of_gradient_function(*state_names: str) -> Driver:
                 )
             return curvature * theta + slope
 
+        grad_fn.__qualname__ = "grad_fn"  # as a wrong call of it is told
         for step in range(1, steps + 1):
             given = {"grad_fn": grad_fn, "state": state, "param": param}
-            param, state = _one_step(answer, given, list(inputs.values()), state_names, out, step)
+            param, state = _one_step(answer, given, list(inputs.values()), form, out, step)
 
     return drive
+
+
+def _form(state: dict[str, Any], names: tuple[str, ...]) -> dict[str, bool]:
+    """Say of each entry of the first state whether it is an array; it must stay what it is."""
+    return {name: is_array(state[name]) for name in names}
 
 
 def _one_step(
     answer: Callable[..., Any],
     given: dict[str, Any],
     hyper: list[Any],
-    state_names: tuple[str, ...],
+    form: dict[str, bool],
     out: Outcome,
     step: int,
 ) -> tuple[Any, dict[str, Any]]:
@@ -97,13 +105,15 @@ def _one_step(
     out.see(step, "delta", delta)
     if not isinstance(state, dict):
         raise StopDriving(Fault("state", "type", f"the state must be a dict; yours is {_kind(state)}", step))
-    for name in state_names:
+    if not form and state:
+        out.fault("state", "extra", "the state came empty and must be returned as it came", step)
+    for name, array in form.items():
         if name not in state:
             has = ", ".join(repr(str(key)) for key in state) or "nothing"
             raise StopDriving(
                 Fault("state", name, f"the state you return must hold {name!r}; it holds {has}", step)
             )
-        if is_array(before["state"][name]):
+        if array:
             _require_array(f"state[{name!r}]", state[name], before["param"], step)
         out.see(step, f"state[{name!r}]", state[name])
     return before["param"] - delta, copied(state)

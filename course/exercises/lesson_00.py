@@ -112,6 +112,7 @@ def cases() -> Iterator[Case]:
     for seed, shape in enumerate(SHAPES):
         given = {"theta": plain(shape, seed), "gradient": plain(shape, seed + 50), "lr": 0.1}
         yield Case(f"shape {shape}", given, "edges")
+    yield Case("lr = 5", {"theta": plain((2,), 3), "gradient": plain((2,), 4), "lr": 5.0}, "edges")
     for scale in (1e-12, 1e12):
         given = {"theta": plain((4,), 7), "gradient": hard((4,), 8, scale), "lr": 0.1}
         yield Case(f"gradients around {scale:g}", given, "edges")

@@ -275,6 +275,16 @@ def _(n: int, batch_size: int, rng: Any) -> Any:
 
 
 @batch_slips(
+    "turned, not shuffled",
+    "You start at a random place and go round: every example keeps its neighbours.",
+    "rng.permutation draws a whole new order.",
+)
+def _(n: int, batch_size: int, rng: Any) -> Any:
+    order = np.roll(np.arange(n), rng.integers(1, max(n, 2)))
+    return [order[i : i + batch_size] for i in range(0, n, batch_size)]
+
+
+@batch_slips(
     "batches of nearly equal size",
     "You cut the epoch into nearly equal parts (np.array_split does). All batches but the last must be full.",
     "Cut at multiples of batch_size.",

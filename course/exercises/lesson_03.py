@@ -57,6 +57,9 @@ def sgd_cases() -> Iterator[Case]:
         yield case(
             f"gradients around {scale:g}", "edges", (4,), 8, grads=[hard((4,), 8, scale)], weight_decay=0.25
         )
+    yield case("parameters around 1e6", "edges", (4,), 8, param=hard((4,), 6, 1e6), weight_decay=0.25)
+    yield case("forty parameters", "edges", (40,), 8, weight_decay=0.25)
+    yield case("a gradient that is not a number", "edges", (2,), 8, grads=[np.array([1.0, np.nan])])
     single = [plain((4,), 9, dtype="float32")]
     param = plain((4,), 10, dtype="float32")
     yield case("float32 arrays", "edges", (4,), 9, grads=single, param=param, weight_decay=0.25)
@@ -103,6 +106,7 @@ def steps_cases() -> Iterator[Case]:
         yield Case(f"k = {condition:g}", {"condition": condition, "tolerance": tolerance})
     yield Case("a perfectly round bowl", {"condition": 1.0, "tolerance": 1e-6}, "edges")
     yield Case("nothing to do", {"condition": 10.0, "tolerance": 1.0}, "edges")
+    yield Case("a tolerance above 1", {"condition": 10.0, "tolerance": 2.0}, "edges")
     yield Case("a round bowl and nothing to do", {"condition": 1.0, "tolerance": 1.0}, "edges")
 
 

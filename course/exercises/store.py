@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,22 @@ def _is_record(data: Any) -> bool:
     """Say whether data has the form that the course relies on; it may hold more (a newer release's)."""
     if not isinstance(data, dict) or not isinstance(data.get("predictions"), dict):
         return False
+    if not all(isinstance(text, str) for text in data["predictions"].values()):
+        return False
     exercises = data.get("exercises")
-    return isinstance(exercises, dict) and all(
+    return isinstance(exercises, dict) and all(map(_is_entry, exercises.values()))
+
+
+def _is_entry(entry: Any) -> bool:
+    def count(value: Any) -> bool:
+        return type(value) is int and value >= 0
+
+    return (
         isinstance(entry, dict)
-        and all(isinstance(entry.get(key, 0), int) for key in ("score", "checks", "hints"))
+        and isinstance(entry.get("status", ""), str)
+        and all(count(entry.get(key, 0)) for key in ("score", "checks", "hints"))
         and isinstance(entry.get("slips", {}), dict)
-        for entry in exercises.values()
+        and all(map(count, entry.get("slips", {}).values()))
     )
 
 
@@ -138,10 +149,21 @@ def _write(file: Path, data: dict[str, Any]) -> None:
             json.dump(data, out, indent=1, sort_keys=True)
             out.flush()
             os.fsync(out.fileno())
-        os.replace(name, file)
+        _replace(name, file)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _replace(new: str, file: Path) -> None:
+    """Put a file in another's place. Windows refuses while somebody reads it, so try a few times."""
+    for _ in range(5):
+        try:
+            os.replace(new, file)
+            return
+        except PermissionError:
+            time.sleep(0.02)
+    os.replace(new, file)
 
 
 def _tell_unsaved(file: Path, problem: Exception) -> None:

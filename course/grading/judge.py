@@ -60,7 +60,7 @@ def judge(exercise: Exercise, answer: Answer) -> Verdict:
         return Verdict(exercise.name, "not attempted", 0, exercise.points, nudge=_where_to_begin(exercise))
     score = _score(exercise, trial)
     if trial.ran_out:
-        return _too_long(exercise, answer, trial)
+        return _too_long(exercise, answer, trial, score)
     failure = _first_failure(exercise, trial.outcomes)
     if failure is None:
         return Verdict(exercise.name, "passed", score, exercise.points)
@@ -83,8 +83,9 @@ def attempted(exercise: Exercise, answer: Answer) -> bool:
 
 def _try(exercise: Exercise, answer: Answer) -> _Trial:
     trial = _Trial()
-    _ = exercise.expected  # the reference's time is not the answer's
     try:
+        with silence():
+            _ = exercise.expected  # the reference's time is not the answer's
         with silence(), time_limit(LIMIT):
             for case in exercise.cases:
                 trial.outcomes.append(_run(exercise, answer, case))
@@ -220,12 +221,12 @@ def _words(error: BaseException) -> str:
         return ""
 
 
-def _too_long(exercise: Exercise, answer: Answer, trial: _Trial) -> Verdict:
+def _too_long(exercise: Exercise, answer: Answer, trial: _Trial, score: int) -> Verdict:
     assert trial.ran_out is not None
     case = exercise.cases[min(len(trial.outcomes), len(exercise.cases) - 1)]
     return _failed(
         exercise,
-        0,
+        score,
         message=f"Your function did not finish within {LIMIT:g} seconds, so it was stopped.",
         evidence=(*_line(trial.ran_out, answer), *_setting(exercise, case)),
         nudge="Is there a loop whose condition never becomes false?",

@@ -114,6 +114,7 @@ class _Watch:
         self.wanted = wanted
         self.rows: list[Row] = []
         self._seen: dict[FrameType, tuple[dict[str, Any], int]] = {}
+        self._of: dict[FrameType, list[Row]] = {}
         self._latest: dict[str, Any] = {}  # a value handed from an inner frame to an outer one is one row
 
     def start(self, frame: FrameType, event: str, _: Any) -> Any:
@@ -130,7 +131,11 @@ class _Watch:
             if len(self.rows) < _LIMIT and not (name in known and _same(value, known[name])):
                 code = linecache.getline(frame.f_code.co_filename, number).strip()
                 self.rows.append(Row(name, value, number, code))
+                self._of.setdefault(frame, []).append(self.rows[-1])
                 self._latest[name] = value
+        if event == "return":  # from Python 3.12 on a comprehension's own names show up meanwhile
+            own = {id(row) for row in self._of.pop(frame, []) if row.name not in now}
+            self.rows = [row for row in self.rows if id(row) not in own]
         self._seen[frame] = (now, frame.f_lineno)
         if len(self.rows) >= _LIMIT:
             sys.settrace(None)  # the rest of the step runs unwatched, at full speed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -229,3 +230,13 @@ def test_server_starts_quietly_and_ends_on_ctrl_c(folder: Folder) -> None:
         assert "Traceback" not in rest
         assert time.monotonic() - began < 15
     assert lab.free_port(port) == port, "the server outlived the command"
+
+
+def test_a_delivered_notebook_names_the_python_that_will_open_it(tmp_path: Path) -> None:
+    """JupyterLab fills the version in otherwise, and every notebook opens with unsaved changes."""
+    from course.authoring.tree import find_root
+
+    lab.prepare(tmp_path / "work", find_root() / "notebooks")
+    for path in sorted((tmp_path / "work").glob("*.ipynb")):
+        info = json.loads(path.read_text(encoding="utf-8"))["metadata"]["language_info"]
+        assert info["version"] == platform.python_version()

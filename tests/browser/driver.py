@@ -23,7 +23,14 @@ from course.authoring.lab import server_command
 
 START_SECONDS = 60
 RUN_SECONDS = 150
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Off Linux, Chrome is not on the PATH.
+CHROMIUM_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+)
 CHROMIUM_ARGS = (
     "--headless=new",
     "--no-sandbox",
@@ -164,7 +171,8 @@ CONTRASTS = """() => {
         .map(node => {
             const style = getComputedStyle(node), back = behind(node);
             const { rgb, a } = parse(node instanceof SVGElement ? style.fill : style.color);
-            const [low, high] = [light(over(rgb, a * style.opacity, back)), light(back)].sort((x, y) => x - y);
+            const front = over(rgb, a * style.opacity, back);
+            const [low, high] = [light(front), light(back)].sort((x, y) => x - y);
             return [node.getAttribute("class") || node.localName, node.textContent.trim(),
                 (high + 0.05) / (low + 0.05)];
         });

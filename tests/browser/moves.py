@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.browser.driver import MOVING
 
+FOCUSED = "node => node === document.activeElement"
+
 
 def move_players(page: Any, shots: Path, name: str) -> int:
     """Move each player's sliders, and its map if it has one, by arrow keys; return how many there are."""
@@ -66,11 +68,13 @@ def commit_predictions(page: Any, shots: Path, name: str) -> int:
         cells = page.locator(".jp-Cell").count()
         # A click on the question, then the keyboard alone: Tab, arrows, Tab, Enter or the space bar.
         box.locator(".pu-head").click()
-        page.keyboard.press("Tab")
+        _tab_to(page, box.locator("input").first)
         radios = box.locator("input[type=radio]")
-        wanted = _choose(page, radios) if radios.count() else _type(page, box)
+        wanted = _choose(page, radios) if radios.count() else "1.5"
+        if not radios.count():
+            page.keyboard.type(wanted)
         page.keyboard.press("Tab")
-        assert box.locator("button").evaluate("node => node === document.activeElement"), "Tab missed Commit"
+        assert box.locator("button").evaluate(FOCUSED), "Tab missed Commit"
         page.keyboard.press("Space" if index % 2 else "Enter")
         box.locator("button", has_text="Committed").wait_for()
         assert f"Your prediction: {wanted}." in box.inner_text()
@@ -82,7 +86,6 @@ def commit_predictions(page: Any, shots: Path, name: str) -> int:
 def _choose(page: Any, radios: Any) -> str:
     """Walk the radio buttons by arrow keys, faster than any hand; return the text of the last one chosen."""
     held = "nodes => nodes.findIndex(node => node === document.activeElement)"
-    assert radios.evaluate_all(held) == 0, "Tab missed the choices"
     for key, by in (("ArrowDown", 1), ("ArrowDown", 1), ("ArrowUp", -1)):
         at = radios.evaluate_all(held)
         page.keyboard.press(key)
@@ -91,8 +94,12 @@ def _choose(page: Any, radios: Any) -> str:
     return str(radios.nth(radios.evaluate_all(held)).evaluate("node => node.parentElement.innerText")).strip()
 
 
-def _type(page: Any, box: Any) -> str:
-    held = box.locator("input[type=text]").evaluate("node => node === document.activeElement")
-    assert held, "Tab missed the field"
-    page.keyboard.type("1.5")
-    return "1.5"
+def _tab_to(page: Any, target: Any) -> None:
+    """Press Tab until ``target`` has the focus: JupyterLab puts the cell's tool bar before its outputs."""
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        if target.evaluate(FOCUSED):
+            return
+    raise AssertionError(
+        f"Tab missed the first choice: {page.evaluate('document.activeElement.outerHTML')[:200]}"
+    )

@@ -26,6 +26,8 @@ def test_a_slip_is_named_and_the_mended_rule_passes(
     shutil.copy(next(server.work.glob("04_*.ipynb")), server.work / "learner_04.ipynb")
     notebook = driver.Notebook(browser, server, "learner_04.ipynb", scale=2)
     try:
+        # As wide as the card needs, without the list of files.
+        notebook.page.set_viewport_size({"width": 960, "height": 1100})
         notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
         said = {}
         for which, source in (("slip", WRONG), ("tick", RIGHT)):

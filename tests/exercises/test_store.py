@@ -243,3 +243,16 @@ def test_a_lock_that_is_held_is_waited_for_but_not_for_ever(monkeypatch, capsys,
     assert "another program holds" in capsys.readouterr().err
     assert store.change(mark("nesterov", score=2))
     assert set(json.loads(store.path().read_text())["exercises"]) == {"sgd", "nesterov"}  # both are saved now
+
+
+@pytest.mark.parametrize(
+    "entry", [{"status": []}, {"slips": {"uphill": "x"}}, {"hints": -3}, {"score": True}, {"checks": "2"}]
+)
+def test_an_entry_of_the_wrong_kind_is_damage(entry, capsys):
+    from course.grading import hint, progress_text
+
+    store.path().parent.mkdir(parents=True, exist_ok=True)
+    store.path().write_text(json.dumps({"version": 1, "exercises": {"sgd": entry}, "predictions": {}}))
+    assert "0 of" in progress_text()
+    assert "hint 1 of" in repr(hint("sgd"))
+    assert len(list(store.path().parent.glob("progress.damaged-*.json"))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,22 @@ def test_every_rule_of_the_buttons_has_its_rate() -> None:
     assert rates["SGD"] == pytest.approx(0.96)
     assert rates["Heavy ball"] < rates["SGD"]
     assert rates["Nesterov"] < rates["SGD"]
+
+
+def test_the_caption_leaves_the_three_rates_to_the_learner() -> None:
+    assert not re.search(r"\d\.\d|past 1|0,5", drag_a_step().caption)
+
+
+def test_readouts_stay_readable_at_both_ends_of_every_slider(live: Live) -> None:
+    for name, control in live.controls.items():
+        for value in (control.min, control.max) if hasattr(control, "step") else control.options:
+            _, readout = live.picture.draw(**(live.state() | {name: value}))
+            assert not re.search(r"\de[+-]?\d|inf|nan", " ".join(readout.values()))
+
+
+def test_a_card_brings_its_style_and_its_keys(live: Live) -> None:
+    assert {"pu-card", "pu-live"} <= set(live.box._dom_classes)
+    assert "--jp-layout-color1" in live.box.children[0].value
+    script = live.box.children[-1].outputs[0]["data"]["text/html"]
+    assert script.startswith("<script>")
+    assert "</" not in script[:-9]

@@ -117,3 +117,29 @@ def test_grey_cells_are_those_past_theorys_boundary() -> None:
     rates, momenta = ([float(text) for text in control.texts] for control in player.controls)
     wanted = [rate > 2 + 2 * beta + 1e-9 for rate in rates for beta in momenta]
     assert [row[2] == "diverges" for row in player.readouts] == wanted
+
+
+def test_readouts_are_numbers_that_one_can_read(build: Callable[[], Player]) -> None:
+    words = "\n".join(text for row in build().readouts for text in row)
+    assert not re.search(r"\d[eE][+-]?\d|inf|nan", words)
+
+
+def test_a_label_names_a_unit_only_where_there_is_one(build: Callable[[], Player]) -> None:
+    assert "no unit" not in build().html()
+
+
+def test_the_ticks_of_a_logarithmic_axis_are_written_one_way(build: Callable[[], Player]) -> None:
+    for axis in (axis for pane in build().panes for axis in (pane.x, pane.y) if axis.log):
+        assert len({text.startswith("10") for _, text in axis.ticks}) == 1
+
+
+def test_mu_is_the_momentum_and_no_curvature() -> None:
+    page = learning_rate_on_a_ravine(theory=True).html()
+    assert "μ" not in page
+    assert "best: 2/(L + ℓ)" in page
+
+
+def test_what_has_run_away_is_said_in_words() -> None:
+    for player in (learning_rate_on_a_ravine(), momentum_phase_diagram()):
+        assert any(row[1] == "out of range" for row in player.readouts)
+        assert all(row[2] == "diverges" for row in player.readouts if row[1] == "out of range")
