@@ -21,6 +21,15 @@ def regularized(g: Array, theta: Array, weight_decay: float, maximize: bool) -> 
     return ascent + weight_decay * theta if weight_decay != 0 else ascent
 
 
+def shrinkage(theta: Array, lr: float, weight_decay: float) -> Array | float:
+    """Return what decoupled decay takes away: ``theta - (1 - lr weight_decay) theta``.
+
+    Not ``lr weight_decay theta``: in float32 the factor ``1 - 1e-5`` is rounded, the same way at every step,
+    and only written so does the parameter end where libraries that multiply by it do.
+    """
+    return theta - (1 - lr * weight_decay) * theta if weight_decay != 0 else 0.0
+
+
 def sgd(g: Array, lr: float) -> Array:
     """Return ``lr g``."""
     delta = lr * g
