@@ -35,7 +35,7 @@ __all__ = [
 
 def is_array(x: object) -> bool:
     """Say whether ``x`` is an array of a library that follows the array API (NumPy scalars count)."""
-    return isinstance(x, np.generic) or is_array_api_obj(x)
+    return isinstance(x, np.generic) or (is_array_api_obj(x) and not isinstance(x, type))
 
 
 def is_floating(x: Array) -> bool:

@@ -348,7 +348,8 @@ if accuracy:
 if accuracy:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     left.plot(curve, color=COLORS["sky"], lw=0.6, label="each mini-batch")
-    left.plot(np.convolve(curve, np.ones(45) / 45, "valid"), color=COLORS["blue"], label="mean over an epoch")
+    mean = np.convolve(curve, np.ones(45) / 45, "valid")
+    left.plot(np.arange(22, 22 + len(mean)), mean, color=COLORS["blue"], label="mean of 45 batches")
     left.set(xlabel="step", ylabel="loss (nats)", yscale="log")
     left.legend(frameon=False)
     right.plot(range(1, 21), 100 * np.array(accuracy), "o-", color=COLORS["green"], ms=3)
@@ -362,15 +363,15 @@ if accuracy:
 # %% [markdown]
 # ### What has it learnt?
 #
-# A linear model has one weight per pixel and digit. So its weights are ten images. Blue speaks for the
+# A linear model has one weight per pixel and digit. So its weights are ten images. Purple speaks for the
 # digit, orange against it.
 
 # %%
 if accuracy:
     weights = network.weight.detach().reshape(10, 8, 8)
     bound = weights.abs().max()
-    figure, axes = plt.subplots(1, 10, figsize=(8, 1.2), layout="constrained")
-    for digit, ax in enumerate(axes):
+    figure, axes = plt.subplots(2, 5, figsize=(7, 3.1), layout="constrained")
+    for digit, ax in enumerate(axes.flat):
         ax.imshow(weights[digit], cmap="PuOr", vmin=-bound, vmax=bound)
         ax.set_title(digit, fontsize=9)
         ax.axis("off")

@@ -8,7 +8,12 @@ import pytest
 from course.landscapes import ALL, Beale, Landscape, Quadratic, Rosenbrock, Saddle
 from course.rules import SGD, HeavyBall
 
-EXAMPLES = {**ALL, "steep ravine": Quadratic.of(100.0, 1.1, 7.0), "bent": Rosenbrock(5.0), "deep": Saddle(3.0)}
+EXAMPLES = {
+    **ALL,
+    "steep ravine": Quadratic.of(100.0, 1.1, 7.0),
+    "bent": Rosenbrock(5.0),
+    "deep": Saddle(3.0),
+}
 every = pytest.mark.parametrize("land", EXAMPLES.values(), ids=EXAMPLES)
 POINTS = np.random.default_rng(0).uniform(-2, 2, (40, 2))
 

@@ -81,7 +81,9 @@ def test_schedulers_drive_it_as_they_drive_torch(make, kind):
     ours = RuleOptimizer(mine.parameters(), rule)
     reference = torch.optim.SGD(theirs.parameters(), lr=0.05, **options)
     seen = []
-    ours.register_step_post_hook(lambda o, *_: seen.append((o.param_groups[0]["lr"], o.param_groups[0]["momentum"])))
+    ours.register_step_post_hook(
+        lambda o, *_: seen.append((o.param_groups[0]["lr"], o.param_groups[0]["momentum"]))
+    )
     train(mine, ours, 40, make(ours))
     train(theirs, reference, 40, make(reference))
     torch.testing.assert_close(weights(mine), weights(theirs), rtol=1e-11, atol=1e-12)
@@ -256,17 +258,22 @@ def test_scalar_and_empty_parameters():
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "words"),
+    ("group", "words"),
     [
-        (lambda p: RuleOptimizer([{"params": p, "learning_rate": 1}], SGD()), ValueError, "no hyperparameter 'learning_rate'"),
-        (lambda p: RuleOptimizer([{"params": p, "momentum": 0.5}], SGD()), ValueError, "no hyperparameter 'momentum'"),
-        (lambda p: RuleOptimizer([{"params": p, "lr": -1.0}], SGD()), ValueError, "lr must be a finite number"),
-        (lambda p: RuleOptimizer(p, SGD), TypeError, "rule must be a course rule"),
-        (lambda p: RuleOptimizer(p, 0.1), TypeError, "rule must be a course rule"),
-        (lambda p: RuleOptimizer([], SGD()), ValueError, "empty parameter list"),
+        ({"learning_rate": 1}, "no hyperparameter 'learning_rate'"),
+        ({"momentum": 0.5}, "no hyperparameter 'momentum'"),
+        ({"lr": -1.0}, "lr must be a finite number"),
     ],
-)  # fmt: skip
-def test_wrong_use_is_refused_in_one_line(make, error, words):
-    with pytest.raises(error, match=words) as caught:
-        make([torch.nn.Parameter(torch.ones(1))])
+)
+def test_a_wrong_group_is_refused_in_one_line(group, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        RuleOptimizer([{"params": [torch.nn.Parameter(torch.ones(1))], **group}], SGD())
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_rule_is_refused():
+    for wrong in (SGD, 0.1, "SGD"):
+        with pytest.raises(TypeError, match="rule must be a course rule"):
+            RuleOptimizer([torch.nn.Parameter(torch.ones(1))], wrong)
+    with pytest.raises(ValueError, match="empty parameter list"):
+        RuleOptimizer([], SGD())

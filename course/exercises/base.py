@@ -232,5 +232,7 @@ def mutated(before: Any, after: Any) -> bool:
             or any(mutated(before[k], after[k]) for k in before)
         )
     if is_array(before):
-        return after.shape != before.shape or not np.array_equal(before, after, equal_nan=True)
+        return getattr(after, "shape", None) != before.shape or not np.array_equal(
+            before, after, equal_nan=True
+        )
     return False

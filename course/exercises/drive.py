@@ -155,5 +155,9 @@ def _require_array(name: str, value: Any, like: Any, step: int) -> None:
 
 def _kind(value: Any) -> str:
     """Name a value's type with its article: ``a list``, ``an int``."""
-    name = "function" if callable(value) else type(value).__name__
+    name = (
+        "function"
+        if callable(value)
+        else {"ndarray": "array"}.get(type(value).__name__, type(value).__name__)
+    )
     return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

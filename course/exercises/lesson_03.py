@@ -10,9 +10,9 @@ import numpy as np
 from course.exercises import drive
 from course.exercises.base import Case, Exercise
 from course.exercises.draw import SHAPES, hard, plain
+from course.exercises.lesson_03_sgd_slips import sgd_slips
 from course.exercises.lesson_03_slips import (
     mean_slips,
-    sgd_slips,
     stable_slips,
     steps_needed,
     steps_slips,

@@ -2,7 +2,7 @@
 
 It stands in the user's data folder, or in the folder that ``COURSE_HOME`` names. Two kernels may write at
 once (a lock file orders them). A file that cannot be read is set aside, never overwritten. Where nothing can
-be written, the course goes on without, and says so once.
+be written, the course goes on without, says so once, and remembers for as long as the session lasts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,23 @@ import platformdirs
 
 __all__ = ["change", "path", "read", "recall_prediction", "remember_prediction"]
 
+Edit = Callable[[dict[str, Any]], None]
+
+_PATIENCE = 5.0  # seconds to wait for another kernel's lock
 _told: set[str] = set()
+# Changes that could not be written; the next one that can takes them along.
+_unsaved: dict[Path, list[Edit]] = {}
 
 
 def path() -> Path:
     """Return the progress file's path; the file need not exist."""
-    home = os.environ.get("COURSE_HOME") or platformdirs.user_data_dir("parameter-update", appauthor=False)
-    return Path(home).expanduser() / "progress.json"
+    own = platformdirs.user_data_dir("parameter-update", appauthor=False)
+    home = os.environ.get("COURSE_HOME") or own
+    try:
+        return Path(home).expanduser() / "progress.json"
+    except RuntimeError:  # ~somebody, who has no home
+        _tell(f"COURSE_HOME={home} names no folder; your progress goes to {own}.")
+        return Path(own) / "progress.json"
 
 
 def read() -> dict[str, Any]:
@@ -35,41 +45,35 @@ def read() -> dict[str, Any]:
     A missing file reads as an empty record; a damaged one is set aside first, and that is said.
     """
     file = path()
+    data = _empty()
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(data, dict) and all(
-            isinstance(data.get(key), dict) for key in ("exercises", "predictions")
-        ):
-            return data
-    except (FileNotFoundError, NotADirectoryError):
-        return _empty()
+        data = _load(file)
     except OSError as problem:
-        _tell(f"Your progress cannot be read: {file} ({problem.strerror or problem}).")
-        return _empty()
+        _tell_unsaved(file, problem)
     except ValueError:
-        pass
-    _set_aside(file)
-    return _empty()
+        change(lambda _: None)  # sets it aside, under the lock
+    for edit in _unsaved.get(file, ()):
+        edit(data)
+    return data
 
 
-def change(edit: Callable[[dict[str, Any]], None]) -> bool:
+def change(edit: Edit) -> bool:
     """Read the record, let ``edit`` change it, and write it back; return whether that was possible."""
     file = path()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{file}.lock", timeout=5):
-            data = read()
-            edit(data)
+        with filelock.FileLock(f"{file}.lock", timeout=_PATIENCE):
+            data = _load_or_set_aside(file)
+            for one in (*_unsaved.get(file, ()), edit):
+                one(data)
             _write(file, data)
+        _unsaved.pop(file, None)
         return True
     except filelock.Timeout:
         _tell(f"Progress is not saved: another program holds {file}.lock.")
-    except OSError as problem:
-        reason = problem.strerror or problem
-        _tell(
-            f"Progress is not saved: {file.parent} cannot be written ({reason}). "
-            "Set COURSE_HOME to a folder of your own to keep it."
-        )
+    except (OSError, NotImplementedError) as problem:  # the latter: a file system without locks
+        _tell_unsaved(file, problem)
+    _unsaved.setdefault(file, []).append(edit)
     return False
 
 
@@ -87,6 +91,45 @@ def _empty() -> dict[str, Any]:
     return {"version": 1, "exercises": {}, "predictions": {}}
 
 
+def _load(file: Path) -> dict[str, Any]:
+    """Return what the file holds. Raises OSError: it cannot be read. ValueError: it is damaged."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return _empty()
+    except RecursionError:
+        raise ValueError("nested without end") from None
+    if not _is_record(data):
+        raise ValueError("not a record of this course")
+    return data
+
+
+def _is_record(data: Any) -> bool:
+    """Say whether data has the form that the course relies on; it may hold more (a newer release's)."""
+    if not isinstance(data, dict) or not isinstance(data.get("predictions"), dict):
+        return False
+    exercises = data.get("exercises")
+    return isinstance(exercises, dict) and all(
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key, 0), int) for key in ("score", "checks", "hints"))
+        and isinstance(entry.get("slips", {}), dict)
+        for entry in exercises.values()
+    )
+
+
+def _load_or_set_aside(file: Path) -> dict[str, Any]:
+    """Return what the file holds; move a damaged one out of the way under a free name, and say where."""
+    try:
+        return _load(file)
+    except ValueError:
+        number = 1
+        while (aside := file.with_name(f"progress.damaged-{number}.json")).exists():
+            number += 1
+        os.replace(file, aside)
+        _tell(f"Your progress file was damaged; it is kept as {aside}, and a new one begins.")
+        return _empty()
+
+
 def _write(file: Path, data: dict[str, Any]) -> None:
     """Write to a file beside it, then put it in its place: a crash leaves the old file whole."""
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".tmp")
@@ -101,18 +144,12 @@ def _write(file: Path, data: dict[str, Any]) -> None:
         raise
 
 
-def _set_aside(file: Path) -> None:
-    """Move a damaged file out of the way under a free name, and say where it went."""
-    number = 1
-    while (aside := file.with_name(f"progress.damaged-{number}.json")).exists():
-        number += 1
-    try:
-        os.replace(file, aside)
-        _tell(f"Your progress file was damaged; it is kept as {aside}, and a new one begins.")
-    except OSError as problem:
-        _tell(
-            f"Your progress file {file} is damaged and cannot be set aside ({problem.strerror or problem})."
-        )
+def _tell_unsaved(file: Path, problem: Exception) -> None:
+    reason = getattr(problem, "strerror", None) or problem
+    _tell(
+        f"Progress is not saved: {file} cannot be read or written ({reason}). "
+        "Set COURSE_HOME to a folder of your own to keep it."
+    )
 
 
 def _tell(line: str) -> None:

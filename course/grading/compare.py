@@ -15,6 +15,7 @@ __all__ = ["Difference", "first_difference", "same_outcome", "show_inputs", "sof
 
 # Other orders of the same operations part by 1e-15 and 1e-7; no slip comes near these.
 TOLERANCE = {"float32": 2e-5, "float16": 1e-2}
+_REAL = "biuf"  # NumPy's kinds of real numbers
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Difference:
 def close(a: Any, b: Any) -> bool:
     """Say whether two observed values are equal up to rounding."""
     a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape:
+    if a.shape != b.shape or a.dtype.kind not in _REAL or b.dtype.kind not in _REAL:
         return False
     return deviation(a, b) <= TOLERANCE.get(str(b.dtype), 1e-9)
 
@@ -90,19 +91,22 @@ def show(value: Any) -> str:
         return "[" + ", ".join(show(v) for v in value) + "]"
     if isinstance(value, np.ndarray | np.generic):
         if value.ndim == 0:
-            return f"{value.item():.6g}"
+            return show(value.item())
         if value.size > 8:
             return f"array of shape {value.shape}"
         text = np.array2string(
             np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.6g}"}
         )
         return " ".join(text.split())
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:.6g}"
+    return " ".join(f"{value!s:.60}".split())
 
 
-def _identity(outcome: Outcome) -> set[tuple[str, str]]:
+def _identity(outcome: Outcome) -> set[tuple[str, str, str]]:
     faults = [*outcome.faults, *([outcome.stopped] if outcome.stopped else [])]
-    return {(fault.kind, fault.what) for fault in faults}
+    # Three values and none at all are both no pair, and not the same mistake: there the message counts.
+    return {(f.kind, f.what, f.message if f.kind == "count" else "") for f in faults}
 
 
 def _describe(case: Case, mine: Seen, expected: Seen) -> Difference:
@@ -110,7 +114,17 @@ def _describe(case: Case, mine: Seen, expected: Seen) -> Difference:
     if a.shape != b.shape:
         how = f"has shape {a.shape}; it should have shape {b.shape}"
         return Difference(case, mine.step, mine.name, show(a), show(b), how)
+    if a.dtype.kind not in _REAL:
+        how = f"is not made of real numbers (its type is {_type_of(a)})"
+        return Difference(case, mine.step, mine.name, show(a), show(b), how)
     return Difference(case, mine.step, mine.name, show(a), show(b), _factor(a, b, case))
+
+
+def _type_of(a: np.ndarray) -> str:
+    """Name the type of what an array holds, as a learner knows it: ``str``, ``complex128``, ``NoneType``."""
+    if a.dtype.kind == "O" and a.size:
+        return type(a.flat[0]).__name__
+    return "str" if a.dtype.kind == "U" else str(a.dtype)
 
 
 def _factor(a: np.ndarray, b: np.ndarray, case: Case) -> str:

@@ -202,8 +202,13 @@ def _exercise_of(answer: Any, caller: str) -> Exercise:
     if isinstance(answer, str) and answer in ALL:
         raise CourseError(f"{caller} takes your function itself: {caller}({answer}), without the quotes")
     if not callable(answer) or not hasattr(answer, "__name__"):
+        shown = " ".join(f"{answer!r:.60}".split())
         raise CourseError(
-            f"{caller} takes a function that answers an exercise, not {type(answer).__name__} {answer!r:.60}"
+            f"{caller} takes a function that answers an exercise, not {type(answer).__name__} {shown}"
+        )
+    if answer.__name__ == "<lambda>":
+        raise CourseError(
+            f"{caller}: a lambda has no name; write the answer as def, named as the exercise is"
         )
     return _named(answer.__name__, caller)
 
@@ -223,4 +228,9 @@ def _is_one_call(source: str) -> bool:
         body = ast.parse(source).body
     except SyntaxError:
         return False
-    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
+    if len(body) != 1 or not isinstance(body[0], ast.Expr) or not isinstance(body[0].value, ast.Call):
+        return False
+    called = body[0].value.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+    # A comment beside the call, or a magic's whole cell (IPython turns it into a call), is somebody's work.
+    return name == "reset" and ast.get_source_segment(source, body[0]) == source.strip().rstrip(";")

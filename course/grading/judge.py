@@ -33,7 +33,7 @@ def judge(exercise: Exercise, answer: Answer) -> Verdict:
     """Return the verdict on an answer; nothing is recorded and nothing is shown."""
     misfit = exercise.misfit(answer)
     if misfit:
-        return _failed(exercise, 0, message=misfit + ".")
+        return _failed(exercise, 0, message=" ".join(misfit.split()) + ".")
     trial = _try(exercise, answer)
     if trial.outcomes and isinstance(trial.outcomes[0].error, NotImplementedError):
         return Verdict(exercise.name, "not attempted", 0, exercise.points, nudge=_where_to_begin(exercise))
@@ -57,7 +57,7 @@ def attempted(exercise: Exercise, answer: Answer) -> bool:
     """Say whether an answer is more than its stub, which raises NotImplementedError."""
     try:
         with silence(), time_limit(LIMIT):
-            return not isinstance(exercise.run(answer, exercise.cases[0]).error, NotImplementedError)
+            return not isinstance(_run(exercise, answer, exercise.cases[0]).error, NotImplementedError)
     except TimeUp:
         return True
 
@@ -68,10 +68,20 @@ def _try(exercise: Exercise, answer: Answer) -> _Trial:
     try:
         with silence(), time_limit(LIMIT):
             for case in exercise.cases:
-                trial.outcomes.append(exercise.run(answer, case))
+                trial.outcomes.append(_run(exercise, answer, case))
     except TimeUp as time_up:
         trial.ran_out = time_up
     return trial
+
+
+def _run(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
+    """Run an answer on a case, whatever it raises: only the interrupt key and the time limit pass."""
+    try:
+        return exercise.run(answer, case)
+    except (KeyboardInterrupt, TimeUp):
+        raise
+    except BaseException as error:
+        return Outcome(error=error)
 
 
 def _score(exercise: Exercise, trial: _Trial) -> int:
@@ -125,8 +135,7 @@ def _unnamed(
     """Tell a mistake that has no name by the smallest case that shows it."""
     if different and not got.stopped:
         small = _smallest(exercise, answer, case)
-        outcome, want = exercise.run(answer, small), exercise.run(exercise.reference, small)
-        different = first_difference(small, outcome, want) or different
+        different = _again(exercise, answer, small) or different
         what = exercise.meaning.get(different.name, different.name)
         named = f"{different.name}, {what}," if what != different.name else different.name
         message = f"{named} {different.factor}{_at(exercise, different.step)}."
@@ -139,16 +148,26 @@ def _unnamed(
     return _failed(exercise, score, message=message, evidence=_setting(exercise, case))
 
 
+def _again(exercise: Exercise, answer: Answer, case: Case) -> Difference | None:
+    """Return what differs in a case, or None where the answer does not do again what it did."""
+    try:
+        with silence(), time_limit(LIMIT / 6):
+            outcome = _run(exercise, answer, case)
+            return first_difference(case, outcome, exercise.run(exercise.reference, case))
+    except TimeUp:
+        return None
+
+
 def _smallest(exercise: Exercise, answer: Answer, case: Case) -> Case:
     def still_fails(simpler: Case) -> bool:
         want = exercise.run(exercise.reference, simpler)
         if want.error or want.stopped:
             return False
-        got = exercise.run(answer, simpler)
+        got = _run(exercise, answer, simpler)
         return not got.error and not got.stopped and first_difference(simpler, got, want) is not None
 
     try:
-        with silence(), time_limit(LIMIT):
+        with silence(), time_limit(LIMIT / 3):
             return shrink(case, still_fails)
     except TimeUp:
         return case
@@ -156,14 +175,22 @@ def _smallest(exercise: Exercise, answer: Answer, case: Case) -> Case:
 
 def _raised(exercise: Exercise, answer: Answer, case: Case, error: BaseException, score: int) -> Verdict:
     evidence = (*_line(error, answer), *_setting(exercise, case))
-    text = " ".join(str(error).split())
+    text = _words(error)
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return _failed(exercise, score, message=f"Your function raised {what}.", evidence=evidence)
 
 
+def _words(error: BaseException) -> str:
+    """Return an exception's message on one line; one that cannot even be told has none."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""
+
+
 def _too_long(exercise: Exercise, answer: Answer, trial: _Trial) -> Verdict:
     assert trial.ran_out is not None
-    case = exercise.cases[len(trial.outcomes)]
+    case = exercise.cases[min(len(trial.outcomes), len(exercise.cases) - 1)]
     return _failed(
         exercise,
         0,

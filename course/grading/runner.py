@@ -7,7 +7,9 @@ import ctypes
 import io
 import linecache
 import signal
+import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,43 +28,58 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise :class:`TimeUp` in the code inside when it runs longer than ``seconds``.
 
     In the main thread of a Unix process an alarm does it, which ends a sleep too; elsewhere a second
-    thread does, which can end Python code only. It is raised again and again, so that a bare ``except:``
-    in an endless loop does not swallow it for ever.
+    thread does, which can end Python code only. It is raised again and again, and a second time right
+    where a bare ``except:`` swallows it: an endless loop around one ends too.
     """
-    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
-        yield from _by_alarm(seconds)
-    else:
-        yield from _by_thread(seconds)
+    outside = sys._getframe(2)  # the frame of the with statement; between it and here stands contextlib
+    tracing = sys.gettrace()
+    try:
+        if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+            yield from _by_alarm(seconds, outside)
+        else:
+            yield from _by_thread(seconds, outside)
+    finally:
+        if sys.gettrace() is not tracing:
+            sys.settrace(tracing)
 
 
-def _by_alarm(seconds: float) -> Iterator[None]:
+def _by_alarm(seconds: float, outside: FrameType) -> Iterator[None]:
     over = False
 
     def ring(number: int, frame: FrameType | None) -> None:
         if not over:
+            _insist(frame, outside)
             raise TimeUp
 
+    begin = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
     try:
         yield
     finally:
         over = True  # first of all: an alarm between here and the next line must not raise any more
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:  # somebody else's timer goes on
+            signal.setitimer(signal.ITIMER_REAL, max(left - time.monotonic() + begin, 1e-3), interval)
 
 
-def _by_thread(seconds: float) -> Iterator[None]:
+def _by_thread(seconds: float, outside: FrameType) -> Iterator[None]:
+    class InThatThread(TimeUp):
+        """Made, as exceptions from another thread are, by the thread that it is raised in."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            _insist(sys._getframe(1), outside)
+
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     target = ctypes.c_ulong(threading.get_ident())
-    done, lock = threading.Event(), threading.Lock()
+    done = threading.Event()
 
     def watch() -> None:
         wait = seconds
         while not done.wait(wait):
-            with lock:
-                if not done.is_set():
-                    raise_in(target, ctypes.py_object(TimeUp))
+            raise_in(target, ctypes.py_object(InThatThread))
             wait = 0.05
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -70,10 +87,32 @@ def _by_thread(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        with lock:
-            done.set()
-            raise_in(target, None)  # take back one that was asked for and has not arrived
-        watcher.join()
+        # One that was asked for and has not arrived arrives here. (Taking it back by raise_in(target, None)
+        # leaves Python 3.11 with a signal that nothing clears: with a tracer it then runs in a circle.)
+        while True:
+            try:
+                done.set()
+                watcher.join()
+                for _ in range(2):
+                    pass
+                break
+            except TimeUp:
+                continue
+
+
+def _insist(frame: FrameType | None, outside: FrameType) -> None:
+    """Raise TimeUp once more at the next line that runs in ``frame`` or its callers, up to ``outside``."""
+
+    def again(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            raise TimeUp  # which also ends the tracing
+        return again
+
+    while frame is not None and frame is not outside:
+        if not frame.f_globals.get("__name__", "").startswith("course."):  # ours swallow nothing
+            frame.f_trace = again
+        frame = frame.f_back
+    sys.settrace(lambda *_: None)  # new frames are left alone
 
 
 @contextlib.contextmanager
@@ -93,12 +132,16 @@ def line_of(error: BaseException, answer: Callable[..., Any]) -> str | None:
     code = getattr(answer, "__code__", None)
     if code is None:
         return None
-    own = [
-        (frame, number)
-        for frame, number in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == code.co_filename
-    ]
-    inside = [pair for pair in own if pair[0].f_code is code] or own
+    inside: list[tuple[FrameType, int]] = []
+    cause: BaseException | None = error
+    while cause is not None and not inside:  # what was raised on the way out has the first one as context
+        own = [
+            (frame, number)
+            for frame, number in traceback.walk_tb(cause.__traceback__)
+            if frame.f_code.co_filename == code.co_filename
+        ]
+        inside = [pair for pair in own if pair[0].f_code is code] or own
+        cause = cause.__context__
     if not inside:
         return None
     number = inside[-1][1]

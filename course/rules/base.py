@@ -70,6 +70,10 @@ class Rule:
         self._check_param(param)
         self._check_floating("grad", grad)
         self._check_library("grad", grad, param)
+        if grad.dtype != param.dtype:
+            raise TypeError(
+                f"{self._name}: grad has dtype {grad.dtype}, param has {param.dtype}; they must be equal"
+            )
         if tuple(grad.shape) != tuple(param.shape):
             raise ValueError(
                 f"{self._name}: grad has shape {tuple(grad.shape)}, param has {tuple(param.shape)}; "

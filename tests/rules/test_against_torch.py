@@ -19,9 +19,7 @@ LR = 0.05
 # Every combination: torch itself refuses Nesterov without momentum or with dampening.
 GRID = [
     {"momentum": m, "dampening": d, "nesterov": n, "weight_decay": w, "maximize": up}
-    for m, d, n, w, up in itertools.product(
-        (0.0, 0.9), (0.0, 0.3), (False, True), (0.0, 0.1), (False, True)
-    )
+    for m, d, n, w, up in itertools.product((0.0, 0.9), (0.0, 0.3), (False, True), (0.0, 0.1), (False, True))
 ]
 ALLOWED = [o for o in GRID if not (o["nesterov"] and (o["momentum"] == 0 or o["dampening"] != 0))]
 
@@ -98,7 +96,10 @@ def test_nothing_is_left_out():
 )
 def test_the_measure_sees_small_mistakes(wrong):
     """The test above can fail: a hyperparameter that is hardly off is far over the gate."""
-    assert worst_deviation(HeavyBall(lr=LR, **wrong), {"momentum": 0.9, "dampening": 0.3}, "float32", "numpy") > 3e-6
+    assert (
+        worst_deviation(HeavyBall(lr=LR, **wrong), {"momentum": 0.9, "dampening": 0.3}, "float32", "numpy")
+        > 3e-6
+    )
 
 
 def test_nesterov_without_momentum_is_gradient_descent():

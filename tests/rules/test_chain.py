@@ -83,7 +83,9 @@ def test_no_hyperparameter_is_lost_in_nested_chains():
 
 
 def test_an_unknown_hyperparameter_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="no hyperparameter 'momentum'; there are lr, weight_decay, maximize"):
+    with pytest.raises(
+        ValueError, match="no hyperparameter 'momentum'; there are lr, weight_decay, maximize"
+    ):
         chain(SGD()).with_hyperparameters(momentum=0.5)
 
 
@@ -106,7 +108,11 @@ def test_the_order_in_which_a_state_was_stored_is_no_matter():
 
 @pytest.mark.parametrize(
     ("stages", "error", "words"),
-    [((), ValueError, "at least one"), ((SGD,), TypeError, "not a rule"), ((lambda g: g,), TypeError, "not a rule")],
+    [
+        ((), ValueError, "at least one"),
+        ((SGD,), TypeError, "not a rule"),
+        ((lambda g: g,), TypeError, "not a rule"),
+    ],
 )
 def test_what_cannot_be_chained(stages, error, words):
     with pytest.raises(error, match=words):

@@ -163,7 +163,11 @@ def test_a_state_of_another_library_is_refused(rule):
 @pytest.mark.parametrize(
     ("make", "field", "value"),
     [
-        *((rule, "lr", v) for rule in ALL.values() for v in (-0.1, float("nan"), float("inf"), "0.1", None, True)),
+        *(
+            (rule, "lr", v)
+            for rule in ALL.values()
+            for v in (-0.1, float("nan"), float("inf"), "0.1", None, True)
+        ),
         *((rule, "weight_decay", v) for rule in ALL.values() for v in (-1e-9, float("inf"))),
         *((rule, "momentum", v) for rule in (HeavyBall, Nesterov) for v in (-0.1, 1.1, float("nan"), [0.9])),
         (HeavyBall, "dampening", 1.5),

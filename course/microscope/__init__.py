@@ -6,12 +6,13 @@ in which that happens: the learner's function or the library's, unchanged.
 
 from __future__ import annotations
 
-import html
+import copy as copying
+import functools
 import inspect
 import linecache
+import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 
 from course import rules
 from course.arrays import copy, is_array, to_numpy
-from course.oracle import deviation
+from course.microscope.table import LONG, Look, Row
 from course.rules import Rule
 
 __all__ = ["Look", "Row", "look"]
@@ -34,92 +35,6 @@ _SAME = (
     ("delta", "update"),
 )
 _LIMIT = 200  # assignments that one look writes down: a loop of a million must not fill the memory
-
-
-@dataclass(frozen=True)
-class Row:
-    """One assignment: the name, the value it got, and the line that did it."""
-
-    name: str
-    value: Any
-    line: int
-    code: str
-    reference: Any = None
-    returned: bool = False
-
-    @property
-    def agrees(self) -> bool | None:
-        """Whether the value equals the reference's (to 1e-6); None where there is nothing to compare."""
-        if self.reference is None or self.value is None:
-            return None
-        try:
-            return deviation(np.asarray(self.value), np.asarray(self.reference)) <= 1e-6
-        except (TypeError, ValueError):
-            return False
-
-
-@dataclass(frozen=True)
-class Look:
-    """What :func:`look` saw: ``rows`` in order, and what the step returned (``result``)."""
-
-    rows: list[Row]
-    result: Any
-    error: BaseException | None = field(default=None)
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the last value that ``name`` had."""
-        for row in reversed(self.rows):
-            if row.name == name:
-                return row.value
-        raise KeyError(f"the step has no value named {name!r}; it has {', '.join(self.names)}")
-
-    @property
-    def names(self) -> list[str]:
-        """The names in the order in which they first got a value."""
-        return list(dict.fromkeys(row.name for row in self.rows))
-
-    @property
-    def first_difference(self) -> Row | None:
-        """The first row that parts from the reference, or None."""
-        return next((row for row in self.rows if row.agrees is False), None)
-
-    def __str__(self) -> str:
-        cells = [self._cells(row) for row in self.rows]
-        head = ("name", "value", "reference", "", "line")
-        compared = any(row.reference is not None for row in self.rows)
-        keep = [0, 1, 2, 3, 4] if compared else [0, 1, 4]
-        table = [[line[i] for i in keep] for line in [head, *cells]]
-        width = [max(len(line[i]) for line in table) for i in range(len(keep))]
-        text = "\n".join(
-            "  ".join(c.ljust(w) for c, w in zip(line, width, strict=True)).rstrip() for line in table
-        )
-        return text + (f"\nstopped by {type(self.error).__name__}: {self.error}" if self.error else "")
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        compared = any(row.reference is not None for row in self.rows)
-        head = ["name", "value", *(["reference", ""] if compared else []), "your line"]
-        body = []
-        for row in self.rows:
-            name, value, reference, verdict, code = map(html.escape, self._cells(row))
-            middle = f"<td>{reference}</td><td>{verdict}</td>" if compared else ""
-            weight = " style='font-weight:600'" if row.agrees is False else ""
-            body.append(
-                f"<tr{weight}><td><code>{name}</code></td><td>{value}</td>{middle}<td><code>{code}</code></td></tr>"
-            )
-        stopped = (
-            f"<p>stopped by {type(self.error).__name__}: {html.escape(str(self.error))}</p>"
-            if self.error
-            else ""
-        )
-        cells = "".join(f"<th style='text-align:left'>{h}</th>" for h in head)
-        return f"<table style='text-align:left'><tr>{cells}</tr>{''.join(body)}</table>{stopped}"
-
-    def _cells(self, row: Row) -> tuple[str, str, str, str, str]:
-        verdict = {None: "", True: "same", False: "differs"}[row.agrees]
-        reference = "" if row.reference is None else _show(row.reference)
-        return row.name, _show(row.value), reference, verdict, "returned" if row.returned else row.code
 
 
 def look(
@@ -140,6 +55,9 @@ def look(
     The arguments are copied first, so looking changes nothing. An exception in the step is not raised
     but shown, with all that happened before it.
 
+    Raises:
+        TypeError: ``step`` is neither a function nor a rule.
+
     >>> def step(theta, g, lr):
     ...     delta = lr * g
     ...     return theta - delta
@@ -148,6 +66,9 @@ def look(
     delta  0.2    delta = lr * g
     value  0.8    returned
     """
+    for what in (step,) if beside is None else (step, beside):
+        if not callable(what) and not isinstance(what, Rule):
+            raise TypeError(f"look takes a function or a rule, not {type(what).__name__}")
     rows, result, error = _run(step, args, kwargs)
     if beside is not None:
         # A rule carries its own hyperparameters: it takes grad, state, param and nothing else.
@@ -160,7 +81,8 @@ def look(
 
 def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseException | None]:
     if isinstance(step, Rule):
-        call, watch = step.update, _Watch(_is_formula)
+        own = _leaf_codes(step)
+        call, watch = step.update, _Watch(lambda c: _is_formula(c) or c in own)
     else:
         call, code = step, _code_of(step)
         watch = _Watch(lambda c: c is code)
@@ -179,6 +101,8 @@ def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseExce
 
 
 def _code_of(function: Callable[..., Any]) -> CodeType | None:
+    while isinstance(function, functools.partial):
+        function = function.func
     inner = inspect.unwrap(function)
     return getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
 
@@ -208,7 +132,15 @@ class _Watch:
                 self.rows.append(Row(name, value, number, code))
                 self._latest[name] = value
         self._seen[frame] = (now, frame.f_lineno)
+        if len(self.rows) >= _LIMIT:
+            sys.settrace(None)  # the rest of the step runs unwatched, at full speed
         return self.line
+
+
+def _leaf_codes(rule: Rule) -> set[CodeType]:
+    """Return the formulas of a rule and of its stages, wherever they are written."""
+    rules_in_it = (rule, *getattr(rule, "stages", ()))
+    return {code for r in rules_in_it if (code := getattr(type(r).update_leaf, "__code__", None))}
 
 
 def _is_formula(code: CodeType) -> bool:
@@ -259,15 +191,22 @@ def _showable(value: Any) -> bool:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple) and len(value) <= LONG:
+        parts = [_frozen(v) for v in value]
+        return parts if isinstance(value, list) else tuple(parts)
     return to_numpy(copy(value)) if is_array(value) else value
 
 
 def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copied(v) for key, v in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_copied(v) for v in value)
-    return copy(value) if is_array(value) and type(value).__name__ != "Parameter" else value
+    if type(value) in (list, tuple):
+        return type(value)(_copied(v) for v in value)
+    if is_array(value) and getattr(value, "requires_grad", False) and value.is_leaf:
+        twin = copying.deepcopy(value)  # it can still be differentiated by
+        twin.grad = None if value.grad is None else value.grad.clone()
+        return twin
+    return copy(value) if is_array(value) else value
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -275,13 +214,8 @@ def _same(a: Any, b: Any) -> bool:
         return (
             a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         )
-    return type(a) is type(b) and bool(a == b)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.size > 6:
-        size = float(np.sqrt(np.sum(value.astype(np.float64) ** 2))) if value.dtype.kind in "iuf" else 0.0
-        return f"{' x '.join(map(str, value.shape))} array, norm {size:.4g}"
-    if isinstance(value, np.ndarray):
-        return np.array2string(value, precision=4, suppress_small=False, separator=" ")
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(a, list | tuple) and type(a) is type(b) and max(len(a), len(b)) <= LONG:
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
+        return math.isnan(b)
+    return a is b or (type(a) is type(b) and not isinstance(a, list | tuple) and bool(a == b))
