@@ -30,7 +30,7 @@ LOOSER: dict[type[Rule], dict[str, float]] = {rules.Muon: {"float64": 1e-2, "flo
 
 # Each rule's counterpart: the class in torch.optim, what it is told beside the rule's own hyperparameters,
 # and those of the rule that torch does not have, with the only value at which both compute the same.
-_IN_TORCH: dict[type[Rule], tuple[str, dict[str, Any], dict[str, Any]]] = {
+IN_TORCH: dict[type[Rule], tuple[str, dict[str, Any], dict[str, Any]]] = {
     rules.SGD: ("SGD", {}, {}),
     rules.HeavyBall: ("SGD", {}, {}),
     rules.Nesterov: ("SGD", {"nesterov": True}, {}),
@@ -106,9 +106,9 @@ def torch_reference(rule: Rule) -> Reference:
     """
     import torch
 
-    if type(rule) not in _IN_TORCH:
+    if type(rule) not in IN_TORCH:
         raise KeyError(f"oracle: no torch reference is known for {type(rule).__name__}")
-    name, told, own = _IN_TORCH[type(rule)]
+    name, told, own = IN_TORCH[type(rule)]
     options = rule.hyperparameters()
     for field, value in own.items():
         if options.pop(field) != value:
@@ -180,7 +180,7 @@ def beside(
         raise ValueError(
             "oracle.beside: a function needs its reference, e.g. lambda p: torch.optim.SGD(p, lr=.1)"
         )
-    theta = _start(rule, seed) if param is None else copy(param)
+    theta = start(rule, seed) if param is None else copy(param)
     other = torch.nn.Parameter(torch.tensor(to_numpy(theta)))
     optimizer = reference([other])
     if isinstance(rule, Rule) and state is None:
@@ -193,7 +193,7 @@ def beside(
         delta, state = update(grad, state, theta)
         theta = theta - delta
         other.grad = torch.tensor(g)
-        with _scalars_as_exact_as(other):
+        with scalars_as_exact_as(other):
             optimizer.step()
         mine.append(to_numpy(theta).copy())
         theirs.append(to_numpy(other).copy())
@@ -203,7 +203,7 @@ def beside(
 
 
 @contextmanager
-def _scalars_as_exact_as(param: torch.Tensor) -> Iterator[None]:
+def scalars_as_exact_as(param: torch.Tensor) -> Iterator[None]:
     """Let torch keep a float64 parameter's own scalars in float64: NAdam's product, in float32 by default."""
     import torch
 
@@ -215,6 +215,7 @@ def _scalars_as_exact_as(param: torch.Tensor) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _start(rule: object, seed: int) -> np.ndarray:
+def start(rule: object, seed: int = 0) -> np.ndarray:
+    """Return 24 normal draws to begin at, as a matrix for a rule that is for matrices only."""
     draws = np.random.default_rng(seed + 1).normal(size=24)
     return draws.reshape(4, 6) if isinstance(rule, Rule) and rule.only_matrices else draws

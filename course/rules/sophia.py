@@ -54,21 +54,23 @@ def gauss_newton_bartlett(sampled_gradient: Array, batch_size: int) -> Array:
 
 
 def sophia_g(
-    g: Array, m: Array, h: Array, lr: float, beta1: float, rho: float, eps: float
+    g: Array, m: Array, h: Array, lr: float, beta1: float, correction1: float, rho: float, eps: float
 ) -> tuple[Array, Array]:
-    """Return ``(lr sign(m') min(|m'| / (rho h + eps), 1), m')``."""
+    """Return ``(lr sign(m_hat) min(|m_hat| / (rho h + eps), 1), m')``."""
     m = beta1 * m + (1 - beta1) * g
-    size = minimum(absolute(m) / (rho * h + eps), 1.0)
-    delta = lr * (sign(m) * size)
+    m_hat = m / correction1
+    size = minimum(absolute(m_hat) / (rho * h + eps), 1.0)
+    delta = lr * (sign(m_hat) * size)
     return delta, m
 
 
 def sophia_h(
-    g: Array, m: Array, h: Array, lr: float, beta1: float, rho: float, eps: float
+    g: Array, m: Array, h: Array, lr: float, beta1: float, correction1: float, rho: float, eps: float
 ) -> tuple[Array, Array]:
-    """Return ``(lr clip(m' / max(h, eps), -rho, rho), m')``."""
+    """Return ``(lr clip(m_hat / max(h, eps), -rho, rho), m')``."""
     m = beta1 * m + (1 - beta1) * g
-    delta = lr * clip(m / maximum(h, eps), -rho, rho)
+    m_hat = m / correction1
+    delta = lr * clip(m_hat / maximum(h, eps), -rho, rho)
     return delta, m
 
 
@@ -90,10 +92,11 @@ class Sophia(Rule):
         variant: "G" for Gauss-Newton-Bartlett estimates, "H" for Hutchinson's.
         eps: keeps the quotient finite, >= 0; None is 1e-15 for "G" and 1e-12 for "H" (which float16 rounds
             to 0: give it a larger one there).
+        bias_correction: take ``m / (1 - beta1^t)`` for m, as Adam does.
         maximize: climb instead of descend.
 
     Shapes: any; ``delta``, ``m`` and ``h`` have the shape and dtype of ``param``.
-    State: ``m`` and ``h``, 8 bytes per parameter in float32 (16 in float64).
+    State: ``m`` and ``h``, 8 bytes per parameter in float32 (16 in float64), and ``step``, one integer.
     Errors: as :class:`SGD`; ``with_hessian`` refuses an estimate of another shape, library or dtype.
         Before the first estimate every element moves by the limit, as in sign descent.
 
@@ -107,8 +110,9 @@ class Sophia(Rule):
     Pre-training, algorithms 1 to 3.
     Counterpart: torch has none. ``SophiaG`` of sophia-opt is variant "G"; it keeps the mean of g^2 and
     multiplies by the batch size (``bs``) in the step, here the estimate carries it. SophiaH of
-    ``pytorch_optimizer`` is variant "H". ``optax.contrib.sophia`` corrects the bias of ``m``, and takes
-    ``clip(m_hat / max(gamma h, eps), 1)`` with the curvature of the step before.
+    ``pytorch_optimizer`` is variant "H". ``optax.contrib.sophia`` (``variant="H", bias_correction=True``)
+    takes ``clip(m_hat / max(gamma h, eps), 1)``, which is this with rho = gamma and lr / gamma, and mixes a
+    new estimate in only after the step.
     """
 
     lr: float = 1e-4
@@ -117,9 +121,10 @@ class Sophia(Rule):
     weight_decay: float = 1e-1
     variant: str = "G"
     eps: float | None = None
+    bias_correction: bool = False
     maximize: bool = False
 
-    state_names: ClassVar[frozenset[str]] = frozenset({"m", "h"})
+    state_names: ClassVar[frozenset[str]] = frozenset({"m", "h", "step"})
 
     def __post_init__(self) -> None:
         for field in ("lr", "weight_decay", "rho"):
@@ -131,7 +136,7 @@ class Sophia(Rule):
 
     def init_leaf(self, param: Array) -> State:
         """Return a zero momentum and a curvature of which nothing is known."""
-        return {"m": zeros_like(param), "h": zeros_like(param)}
+        return {"m": zeros_like(param), "h": zeros_like(param), "step": 0}
 
     def with_hessian(self, state: State, estimate: Any) -> State:
         """Return the state with an estimate of the Hessian's diagonal mixed in; changes nothing.
@@ -153,5 +158,7 @@ class Sophia(Rule):
         g, h = -grad if self.maximize else grad, state["h"]
         formula, usual = (sophia_g, 1e-15) if self.variant == "G" else (sophia_h, 1e-12)
         eps = usual if self.eps is None else self.eps
-        delta, m = formula(g, state["m"], h, self.lr, self.betas[0], self.rho, eps)
-        return shrinkage(param, self.lr, self.weight_decay) + delta, {"m": m, "h": h}
+        beta1, t = self.betas[0], state["step"] + 1
+        correction1 = 1 - beta1**t if self.bias_correction else 1.0
+        delta, m = formula(g, state["m"], h, self.lr, beta1, correction1, self.rho, eps)
+        return shrinkage(param, self.lr, self.weight_decay) + delta, {"m": m, "h": h, "step": t}
