@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 00 Start here
 #
-# All of deep learning rests on one line:
+# Every network is trained by repeating one line:
 #
 # $$\theta \leftarrow \theta - \mathrm{update}(g, \mathrm{state})$$
 #
-# A model's parameters are $\theta$. The gradient $g$ says how the loss changes when they change. The update
-# decides how far to move. This course is about that line, from plain gradient descent to the rules that
-# train today's largest models.
+# A model's parameters are $\theta$. The gradient $g$ holds one slope per parameter: it says how the loss
+# changes when that parameter grows. The update decides how far to move. This course is about that line,
+# from plain gradient descent to the rules that train today's largest models.
 #
 # This first lesson takes fifteen minutes. After it you will be able to
 #
@@ -58,8 +58,8 @@ drag_a_step()
 # %% [markdown]
 # ## Predict
 #
-# A prediction costs ten seconds. It pays when it is wrong, because then you notice. Choose an answer and
-# press *Commit*. It is remembered; there is no going back.
+# Predict first: a wrong prediction shows you what you had misunderstood. Choose an answer and press
+# *Commit*. It is remembered; there is no going back.
 
 # %%
 predict(
@@ -88,7 +88,7 @@ reveal(
 # - `theta` and `gradient` are NumPy arrays of the same shape; `lr` is a number.
 # - Return a new array. The caller still needs the old one, so leave `theta` as it is.
 #
-# Replace the two lines below the comment by your own. Run the cell, then the one after it.
+# Replace the line `raise NotImplementedError(...)` by your own. Run the cell, then the one after it.
 
 
 # %% exercise="step_downhill"
@@ -108,6 +108,9 @@ check(step_downhill)
 # what factor, and, for the mistakes that people often make, what the mistake is called.
 #
 # Try it. Turn your minus into a plus, run both cells again, and read the card. Then mend it.
+#
+# One trap: if your cell ends in an error of its own, say a bracket that is missing, then Python keeps the
+# function from before, and that is the one which is checked. Mend the cell first.
 #
 # What your function prints is not shown while it is checked. To debug, call it yourself, as here:
 
@@ -129,9 +132,10 @@ from course.rules import SGD
 look(SGD(lr=0.25), np.array([2.0]), {}, np.array([1.0]))
 
 # %% [markdown]
-# Read it from top to bottom. The rule was given the gradient `[2.]` and returned `delta`, the amount to
-# subtract. The line that moves the parameter, `param = param - delta`, is the same for every rule in this
-# course. Only `delta` differs.
+# Read it from top to bottom; the right-hand column is the library's own code. The rule was given the
+# gradient `[2.]`. It first lets weight decay into `g` (there is none here), then multiplies by lr, and
+# returns `delta`, the amount to subtract. The line that moves the parameter, `param = param - delta`, is
+# the same for every rule in this course. Only `delta` differs.
 
 # %% [markdown]
 # ## When you are stuck
@@ -142,15 +146,16 @@ look(SGD(lr=0.25), np.array([2.0]), {}, np.array([1.0]))
 hint("step_downhill")
 
 # %% [markdown]
-# `progress()` shows where you stand. It is kept on your computer, also when you close the notebook. In a
-# terminal, `course progress` prints the same table.
+# `progress()` shows where you stand. It is kept on your computer, even after you close the notebook. In a
+# terminal inside JupyterLab (*File*, *New*, *Terminal*), `course progress` prints the same table.
 
 # %%
 progress()
 
 # %% [markdown]
-# To start an exercise over, open a new cell (press **Esc**, then **b**), write `reset("step_downhill")` and
-# run it. That cell turns into the empty exercise again. No other cell is touched.
+# To start an exercise over, open a new cell (press **Esc**, then **b**), write `reset("step_downhill")`
+# and run it. The new cell turns into the empty exercise. Your earlier answer stays where it is, and the
+# points you have stay yours; delete the old cell when you no longer want it.
 #
 # Three more things that help:
 #
@@ -165,6 +170,6 @@ progress()
 #
 # - Every rule subtracts something from the parameters. What it subtracts is called `delta` here.
 # - The gradient points uphill, so the step goes against it. The learning rate sets its length.
-# - `predict`, `check`, `hint`, `look` and `progress` are all the tools you need.
+# - `predict`, `check`, `hint`, `look`, `progress` and `reset` are all the tools you need.
 #
 # Next: [01 The training loop](01_training_loop.ipynb), where a real network learns to read digits.

@@ -52,8 +52,8 @@ print("ready")
 # ## The smallest example
 #
 # One weight, one bias, three examples: $x = 1, 2, 3$ and $y = 2x$. The model is $\hat y = wx + b$, the
-# loss is the mean squared error, the rule is SGD with learning rate 0.01. Everything fits into your head,
-# and nothing is missing.
+# loss is the mean squared error, the rule is SGD with learning rate 0.01. Small enough to follow every
+# number.
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -118,12 +118,25 @@ reveal(
 #   since PyTorch 2.0 the default is `set_to_none=True`.
 #
 # None and zero are not the same. With None, `step()` skips the parameter. With a zero gradient it still
-# applies weight decay and momentum.
+# applies weight decay and momentum. The cell shows it with a decay of 0.5.
+
+# %% tags=["nbval-check-output"]
+for grad in (None, torch.zeros(1)):
+    p = torch.nn.Parameter(torch.ones(1))
+    p.grad = grad
+    torch.optim.SGD([p], lr=0.1, weight_decay=0.5).step()
+    print(f"gradient {'None' if grad is None else 'zero'}: 1.0 -> {p.item():.2f}")
 
 # %% [markdown]
 # ## Build: `linear_gradients`
 #
-# Where does the number in `w.grad` come from? Compute it yourself. For the model $\hat y = wx + b$ and the
+# Where does the number in `w.grad` come from? Take one example first. Its squared error is $(wx + b -
+# y)^2$. By the chain rule, the derivative of a square is twice what is squared, times the derivative of
+# what is squared:
+#
+# $$\frac{\partial}{\partial w}(wx + b - y)^2 = 2\,(wx + b - y)\cdot x .$$
+#
+# The same goes for $b$. Now compute both for all examples. For the model $\hat y = wx + b$ and the
 # loss $\frac1n \sum_i (\hat y_i - y_i)^2$ return the two derivatives `(dw, db)`. `x` and `y` are NumPy
 # arrays of shape `(n,)`, `w` and `b` are numbers.
 
@@ -225,16 +238,15 @@ print("gradient after five calls of backward:", p.grad.item())
 reveal("01-no-zero-grad", f"{p.grad.item()}", "backward() adds. Nothing is averaged, and the updates grow.")
 
 # %% [markdown]
-# They *sum*. The updates do not shrink, they grow, until the loss swings up and down. Lesson 04 shows what
-# this is, exactly: momentum of 1.
+# They *sum*. The updates do not shrink. Lesson 04 shows what this is, exactly: momentum of 1, a ball that
+# rolls without friction.
 
 # %% [markdown]
 # ## Full batch, mini-batch, one at a time
 #
 # How many examples should one step look at? The loss is a mean over all of them; so is its gradient. A
 # batch estimates that mean. The more examples, the smaller the error: with a batch of $B$ drawn at random
-# it falls like $1/\sqrt{B}$. And the more steps you can make per pass over the data, the smaller the
-# batch.
+# it falls like $1/\sqrt{B}$. And a smaller batch gives more steps per pass over the data.
 #
 # Move the batch size. Each path sees the same number of examples, so the work is the same; what differs is
 # how often the parameters move.
@@ -301,9 +313,11 @@ check(minibatches)
 # %% [markdown]
 # ## Train a network that reads digits
 #
-# The data are 1797 handwritten digits of 8 x 8 pixels (E. Alpaydin and C. Kaynak, *Optical Recognition of
-# Handwritten Digits*, UCI Machine Learning Repository, 1998, doi:10.24432/C50P49, CC BY 4.0). They were
-# written by 13 people.
+# The loss is the *cross entropy*: minus the logarithm of the probability that the model gives to the right
+# digit (its unit, with the natural logarithm, is the nat; guessing among ten costs 2.3). The data are 1797
+# handwritten digits of 8 x 8 pixels (E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten
+# Digits*, UCI Machine Learning Repository, 1998, doi:10.24432/C50P49, CC BY 4.0). They were written by 13
+# people.
 
 # %%
 figure, axes = plt.subplots(2, 10, figsize=(8, 1.9), layout="constrained")
@@ -368,8 +382,8 @@ if accuracy:
 
 # %%
 if accuracy:
-    weights = network.weight.detach().reshape(10, 8, 8)
-    bound = weights.abs().max()
+    weights = network.weight.detach().numpy().reshape(10, 8, 8)
+    bound = np.abs(weights).max()
     figure, axes = plt.subplots(2, 5, figsize=(7, 3.1), layout="constrained")
     for digit, ax in enumerate(axes.flat):
         ax.imshow(weights[digit], cmap="PuOr", vmin=-bound, vmax=bound)
@@ -392,7 +406,7 @@ if accuracy:
 #   number together with this choice.
 # - **Shapes.** `MSELoss` broadcasts. A prediction of shape `(64, 5)` against a target of shape `(64, 1)`
 #   gives a loss, a warning that scrolls by, and a model that learns the wrong thing. The cell shows the
-#   milder, more common case: `(64, 1)` against `(64,)`.
+#   more common case: a column against a flat array.
 # - **Who clears.** PyTorch accumulates until you clear. JAX and TensorFlow return fresh gradients from each
 #   call; there is nothing to forget.
 
@@ -445,7 +459,7 @@ print(
 # ## What you now know
 #
 # - `backward()` adds to `.grad`, `step()` reads it, `zero_grad()` sets it to None.
-# - By hand, by autograd, by the course's rule: the same step, digit for digit.
+# - By hand, by autograd, by the course's rule: the same step, to six decimals.
 # - The error of a mini-batch gradient falls like $1/\sqrt{B}$: half the error costs four times the
 #   examples.
 # - A training loop is two short functions, and you have written both.

@@ -47,7 +47,7 @@ print("ready")
 # ## Predict
 #
 # Take a ravine: a bowl that is ten times as curved across as it is along. Its largest curvature is $L =
-# 1$, its smallest $\mu = 0.1$. You raise the learning rate step by step. At 1.9 gradient descent still
+# 1$, its smallest $\ell = 0.1$. You raise the learning rate step by step. At 1.9 gradient descent still
 # converges.
 
 # %%
@@ -57,8 +57,8 @@ predict(
     [
         "It converges, a little slower",
         "It circles the minimum for ever",
-        "It runs away along the floor of the ravine",
-        "It runs away across the ravine",
+        "It runs away along the floor",
+        "It runs away across",
     ],
 )
 
@@ -95,21 +95,29 @@ for lr in (1.9, 2.1):
     along, across = np.abs(descend(ravine, lr, directions @ [1.0, 1.0], 40)[-1] @ directions)
     print(f"lr = {lr}: {along:.4f} along the floor, {across:.4f} across")
 
+grown = [name for name, distance in (("along the floor", along), ("across", across)) if distance > 1]
 reveal(
     "03-past-the-limit",
-    "It runs away across the ravine",
-    "Along the floor it converges well. The steep direction alone is enough to blow everything up.",
+    f"It runs away {' and '.join(grown)}",
+    "The steep direction alone blows everything up.",
 )
 
 # %% [markdown]
 # ## The formula
 #
-# On a bowl with Hessian $H$ and its minimum at the origin the gradient is $H\theta$, so one step is
+# Start with one parameter and the loss $\frac{h}{2}\theta^2$. Its slope is $h\theta$; the number $h$, the
+# second derivative, is the *curvature*: how fast the slope changes. One step of gradient descent gives
 #
-# $$\theta_{t+1} = \theta_t - \eta H \theta_t = (I - \eta H)\,\theta_t .$$
+# $$\theta - \eta\,h\theta = (1 - \eta h)\,\theta .$$
 #
-# Look along one eigenvector of $H$, with curvature $h$. There the matrix is a number: each step multiplies
-# the distance by
+# So each step multiplies the distance to the minimum by the same number, $1 - \eta h$. With $h = 1$ and
+# $\eta = 0.5$ the distance is halved each time; with $\eta = 2.1$ it is multiplied by $-1.1$.
+#
+# With many parameters, the second derivatives form a symmetric matrix, the *Hessian* $H$. On a bowl with
+# its minimum at the origin the gradient is $H\theta$. A symmetric matrix has directions, its
+# *eigenvectors*, along which it acts like a plain number, the *eigenvalue*. Along such a direction the
+# bowl is just the parabola above, and its eigenvalue is the curvature $h$ there. In each of them, a step
+# multiplies the distance by
 #
 # $$1 - \eta h .$$
 #
@@ -123,9 +131,9 @@ reveal(
 #
 # $$\eta < \frac{2}{L}, \qquad L = \text{largest curvature}.$$
 #
-# And the gentlest one is the slowest. With $\eta$ held down by $L$, its factor $1 - \eta\mu$ is close to 1
-# when $\mu$ is much smaller than $L$. The ratio $k = L/\mu$ is the *condition number*, and it is what makes
-# a ravine slow.
+# And the gentlest one is the slowest. With $\eta$ held down by $L$, its factor $1 - \eta\ell$ is close to
+# 1 when $\ell$ is much smaller than $L$. The ratio $k = L/\ell$ is the *condition number*, and it is what
+# makes a ravine slow.
 
 # %% [markdown]
 # ## Build: `sgd`
@@ -164,8 +172,10 @@ look(sgd, g, {}, theta, lr=0.1, weight_decay=0.5, beside=SGD(lr=0.1, weight_deca
 # ## Validate: 200 steps beside PyTorch
 #
 # One right step proves little. `beside` runs your rule and `torch.optim.SGD` on the same 200 gradients.
-# They spread over four decades, and one in ten is exactly zero. It reports how far the parameters ever
-# part, as a multiple $r$ in $|\text{yours} - \text{torch's}| \le r\,(|\text{torch's}| + \text{rms})$.
+# Their sizes range from 0.01 to 100, and one in ten is exactly zero. It reports how far the parameters
+# ever part, relative to their size: the smallest $r$ with $|\text{yours} - \text{torch's}| \le
+# r\,(|\text{torch's}| + \text{rms})$ for every parameter, where rms is the root mean square of all of
+# torch's parameters. Rounding alone makes about $10^{-16}$.
 
 # %% tags=["nbval-check-output"]
 print("library:", beside(SGD(lr=0.01, weight_decay=0.1)))
@@ -221,21 +231,21 @@ for share in (0.5, 0.98, 1.02):
     print(f"loss after 300 steps at {share:.2f} times the limit: {loss_after(share * limit):.4g}")
 
 # %% [markdown]
-# Two per cent below the limit it learns; two per cent above, the loss has exploded. The curvature knew it
-# before the first step.
+# Two per cent below the limit it learns; two per cent above, the loss has exploded. The curvature told us
+# beforehand.
 #
 # In a deep network the curvature changes while you train. Cohen et al. (2021, *Gradient Descent on Neural
 # Networks Typically Occurs at the Edge of Stability*) found that under full-batch gradient descent it rises
-# until it reaches about $2/\eta$ and then hovers there: the limit you just wrote is where real training
-# lives.
+# until it reaches about $2/\eta$ and then hovers there. Full-batch training goes to the very limit that you
+# have just computed.
 
 # %% [markdown]
 # ## Build: `steps_to_tolerance`
 #
 # The best single learning rate makes the steepest and the gentlest direction shrink equally fast. Set
-# $1 - \eta\mu = -(1 - \eta L)$ and you get
+# $1 - \eta\ell = -(1 - \eta L)$ and you get
 #
-# $$\eta^\star = \frac{2}{L + \mu}, \qquad \text{factor per step} = \frac{k - 1}{k + 1}.$$
+# $$\eta^\star = \frac{2}{L + \ell}, \qquad \text{factor per step} = \frac{k - 1}{k + 1}.$$
 #
 # Return the smallest whole number of steps after which the distance is at most `tolerance` times what it
 # was at the start, at this best learning rate. `condition` is $k \ge 1$.
@@ -319,7 +329,7 @@ for name, value in spread.items():
 reveal(
     "03-constant-rate",
     "It jitters around the mean for ever",
-    "The jitter shrinks with lr, but never to zero. A smaller lr costs a longer way there.",
+    "The jitter shrinks with lr, but never to zero. A smaller lr takes longer to get there.",
 )
 
 # %% [markdown]
@@ -363,8 +373,7 @@ if written(robbins_monro_mean):
     print("the same to 12 digits" if apart < 1e-12 else f"they part by {apart:.1e}")
 
 # %% [markdown]
-# SGD with rate $1/t$ *is* the running mean. The oldest stochastic update there is turns out to be something
-# that you have known since school.
+# SGD with rate $1/t$ *is* the running mean.
 
 # %% [markdown]
 # ## Where conventions differ
@@ -374,9 +383,9 @@ if written(robbins_monro_mean):
 #   applied, both subtract $\eta\lambda\theta$. For Adam they do not, which is lesson 06.
 # - **The sign.** A rule here and in the papers returns what is *subtracted*. Optax returns updates to be
 #   *added*: `optax.apply_updates` computes `params + updates`.
-# - **Maximizing.** `maximize=True` in torch turns the gradient's sign before the decay is added, so the
-#   decay still pulls towards zero. Turning the sign of your loss instead does the same; turning the sign
-#   of lr does not, because it turns the decay around as well. The cell shows it.
+# - **Maximizing.** `maximize=True` in torch turns the gradient's sign before the decay is added, so the decay
+#   still pulls towards zero. Adding delta instead of subtracting it is not the same: it turns the decay
+#   around as well. The cell shows both.
 
 # %% tags=["nbval-check-output"]
 theta, g = np.array([10.0]), np.array([0.0])  # no slope at all: only the decay acts

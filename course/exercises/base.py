@@ -113,24 +113,26 @@ class Slip:
     Attributes:
         name: a few words. sentence: what the answer does. nudge: where to look, not the solution.
         answer: the wrong implementation itself.
+        shows: the cases in which it does the same each time; with dice in it, not in all.
     """
 
     name: str
     sentence: str
     nudge: str
     answer: Callable[..., Any]
+    shows: Callable[[Case], bool] = lambda case: True
 
 
 class Slips(list[Slip]):
     """A catalogue of slips; calling it is a decorator that adds one."""
 
     def __call__(
-        self, name: str, sentence: str, nudge: str
+        self, name: str, sentence: str, nudge: str, shows: Callable[[Case], bool] = lambda case: True
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Add the decorated function under ``name``."""
 
         def add(answer: Callable[..., Any]) -> Callable[..., Any]:
-            self.append(Slip(name, sentence, nudge, answer))
+            self.append(Slip(name, sentence, nudge, answer, shows))
             return answer
 
         return add
@@ -149,6 +151,7 @@ class Exercise:
         make_cases: returns the cases, the simplest first.
         slips: the catalogue. hints: from the gentlest on.
         meaning: a sentence for an observed name, where the name does not speak for itself.
+        positions: observed names of places, counts and lists, of which a factor says nothing.
         equivalent: mutants of the solution that are right answers too: ``before -> after`` and the reason.
     """
 
@@ -161,6 +164,7 @@ class Exercise:
     slips: tuple[Slip, ...]
     hints: tuple[str, ...]
     meaning: Mapping[str, str] = field(default_factory=dict)
+    positions: frozenset[str] = frozenset()
     equivalent: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

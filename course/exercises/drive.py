@@ -129,7 +129,8 @@ def _tuple_of(result: Any, names: tuple[str, ...], step: int = 1) -> tuple[Any, 
 
 
 def _require_number(name: str, value: Any) -> None:
-    """Refuse what is neither a number nor an array of numbers."""
+    """Refuse what is neither a number nor a NumPy array of numbers."""
+    _refuse_tensor(name, value, 1)
     if value is None:
         raise StopDriving(
             Fault("none", name, f"your function returned None for {name}; is a `return` missing?")
@@ -144,6 +145,7 @@ def _require_array(name: str, value: Any, like: Any, step: int) -> None:
     """Refuse what is no array of the shape that the parameter has."""
     if value is None:
         raise StopDriving(Fault("none", name, f"{name} is None; it must be an array", step))
+    _refuse_tensor(name, value, step)
     if not is_array(value):
         raise StopDriving(
             Fault("type", name, f"{name} must be an array like param; yours is {_kind(value)}", step)
@@ -151,6 +153,12 @@ def _require_array(name: str, value: Any, like: Any, step: int) -> None:
     if value.shape != like.shape:
         message = f"{name} has shape {value.shape}; it must have param's, {like.shape}"
         raise StopDriving(Fault("shape", name, message, step))
+
+
+def _refuse_tensor(name: str, value: Any, step: int) -> None:
+    if hasattr(value, "detach"):
+        message = f"{name} is a torch tensor; the inputs are NumPy arrays, so return one too"
+        raise StopDriving(Fault("type", name, message, step))
 
 
 def _kind(value: Any) -> str:

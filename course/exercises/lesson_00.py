@@ -134,5 +134,6 @@ EXERCISES = (
             "Return the new theta, as a new array: new theta = old theta minus (lr times gradient).",
         ),
         meaning={"theta": "the parameter after the step"},
+        positions=frozenset({"theta"}),
     ),
 )

@@ -65,20 +65,23 @@ def drive_training(answer: Callable[..., Any], case: Case, out: Outcome) -> None
     import torch
 
     torch.manual_seed(case.inputs["seed"])
-    model = torch.nn.Linear(2, 1).double()
+    classify = case.inputs.get("labels", False)
+    model = torch.nn.Linear(2, 2 if classify else 1).double()
     make = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[case.inputs["optimizer"]]
     optimizer = make(model.parameters(), lr=case.inputs["lr"])
-    loss_fn = torch.nn.MSELoss()
+    loss_fn = torch.nn.CrossEntropyLoss() if classify else torch.nn.MSELoss()
     done = _listen(model, optimizer)
     for step in range(1, case.inputs["steps"] + 1):
         x = torch.from_numpy(plain((4, 2), case.inputs["seed"] + 10 * step))
         y = torch.from_numpy(plain((4, 1), case.inputs["seed"] + 10 * step + 1))
+        if classify:  # this loss takes its arguments in one order only, as most do
+            y = (y[:, 0] > 0).long()
         done.clear()
         loss = answer(model, loss_fn, optimizer, x, y)
         out.notes.append(f"step {step}: {', '.join(sorted(done)) or 'nothing'}")
         _note_loss(loss, step, out)
         weights = torch.cat([p.detach().flatten() for p in model.parameters()]).numpy()
-        out.see(step, "parameters", weights)
+        out.see(step, "parameter vector", weights)
 
 
 def _listen(model: Any, optimizer: Any) -> set[str]:
@@ -120,10 +123,15 @@ def training_cases() -> Iterator[Case]:
     yield Case("SGD, two steps", {"seed": 0, "optimizer": "SGD", "lr": 0.1, "steps": 2})
     yield Case("SGD, five steps", {"seed": 1, "optimizer": "SGD", "lr": 0.05, "steps": 5}, "steps")
     yield Case("Adam, three steps", {"seed": 2, "optimizer": "Adam", "lr": 0.05, "steps": 3}, "steps")
+    labelled = {"seed": 4, "optimizer": "SGD", "lr": 0.1, "steps": 2, "labels": True}
+    yield Case("cross entropy", labelled, "steps")
     yield Case("a learning rate of zero", {"seed": 3, "optimizer": "SGD", "lr": 0.0, "steps": 2}, "edges")
 
 
 # ---------------------------------------------------------------- minibatches
+ENOUGH = 16  # a shuffle of fewer examples may come out in order by chance
+
+
 def batch_reference(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
     """Split a permutation at every multiple of the batch size."""
     return np.split(rng.permutation(n), range(batch_size, n, batch_size))
@@ -136,23 +144,23 @@ def drive_batches(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
     first, second = (_epoch(answer, n, batch_size, rng, out) for _ in range(2))
     again = _epoch(answer, n, batch_size, np.random.default_rng(case.inputs["seed"]), out)
     other = _epoch(answer, n, batch_size, np.random.default_rng(case.inputs["seed"] + 1), out)
-    order = np.concatenate([*first, np.zeros(0, int)])
-    out.see(1, "times each example comes", np.bincount(order, minlength=n))
-    out.see(1, "batch sizes", [len(batch) for batch in first])
-    if n >= 16:  # a shuffle of fewer may come out in order by chance
+    times = np.bincount(np.concatenate([*first, np.zeros(0, int)]), minlength=n)
+    out.see(1, "every example comes", bool(times.all()))
+    out.see(1, "no example comes twice", bool((times <= 1).all()))
+    out.see(1, "list of batch sizes", [len(batch) for batch in first])
+    if n >= ENOUGH:
+        order = np.concatenate(first)
+        out.see(1, "the order is shuffled", order.tolist() != sorted(order.tolist()))
+        if 2 <= batch_size <= n // 3:  # with few or tiny batches, two epochs may cut alike by chance
+            inside = [[sorted(b.tolist()) for b in epoch] for epoch in (first, second)]
+            out.see(2, "the next epoch has new batches", inside[0] != inside[1])
+        out.see(2, "the next epoch has a new order", not _same(first, second))
+        out.see(2, "the same rng gives the same order", _same(first, again))
+        out.see(2, "another rng gives another order", not _same(first, other))
 
-        def same(a: list[Array], b: list[Array]) -> bool:
-            return [x.tolist() for x in a] == [x.tolist() for x in b]
 
-        out.see(1, "shuffled", float(order.tolist() != sorted(order.tolist())))
-        sets = [sorted(b.tolist()) for b in first] != [sorted(b.tolist()) for b in second] or batch_size in (
-            1,
-            n,
-        )
-        out.see(2, "new batches in the next epoch", float(sets))
-        out.see(2, "a new order in the next epoch", float(not same(first, second)))
-        out.see(2, "the same rng gives the same order", float(same(first, again)))
-        out.see(2, "another rng gives another order", float(not same(first, other)))
+def _same(a: list[Array], b: list[Array]) -> bool:
+    return [x.tolist() for x in a] == [x.tolist() for x in b]
 
 
 def _epoch(answer: Callable[..., Any], n: int, batch_size: int, rng: Any, out: Outcome) -> list[Array]:
@@ -227,7 +235,8 @@ EXERCISES = (
             "backward writes the gradients, step reads them. Nothing may clear them in between.",
             "zero_grad stands first or last. Return loss.item(), the loss before the step.",
         ),
-        meaning={"loss": "the loss before the step", "parameters": "the weights and the bias after the step"},
+        meaning={"loss": "the loss before the step", "parameter vector": "weights and bias after the step"},
+        positions=frozenset({"loss", "parameter vector"}),
         equivalent={
             "optimizer.zero_grad() -> loss = loss_fn(model(x), y)": "the forward pass does not touch .grad",
         },
@@ -245,6 +254,6 @@ EXERCISES = (
             "Cut that into slices of batch_size: order[start : start + batch_size].",
             "Let start run over range(0, n, batch_size): the last slice is then short by itself.",
         ),
-        meaning={"batch sizes": "the sizes of the batches, in order"},
+        positions=frozenset({"list of batch sizes"}),
     ),
 )

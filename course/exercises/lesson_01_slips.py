@@ -25,6 +25,16 @@ def _(w: float, b: float, x: Array, y: Array) -> Any:
 
 
 @gradient_slips(
+    "sum instead of mean for the bias",
+    "dw is right; for db you add the examples up instead of taking their mean.",
+    "Both derivatives are means.",
+)
+def _(w: float, b: float, x: Array, y: Array) -> Any:
+    e = w * x + b - y
+    return np.mean(2 * e * x), np.sum(2 * e)
+
+
+@gradient_slips(
     "factor 2 missing",
     "The square gives a factor 2, which is missing.",
     "Differentiate e**2 with respect to e.",
@@ -112,7 +122,8 @@ def _(model: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> Any:
 
 @step_slips(
     "gradients never cleared",
-    "zero_grad is missing. backward adds to .grad, so each step uses the sum of all gradients so far.",
+    "zero_grad is missing, or lacks its parentheses. backward adds to .grad, so each step uses the sum of "
+    "all gradients so far.",
     "The first step is right, the second is not. What is left over from the first?",
 )
 def _(model: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> Any:
@@ -131,6 +142,19 @@ def _(model: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> Any:
     loss = loss_fn(model(x), y)
     optimizer.step()
     optimizer.zero_grad()
+    loss.backward()
+    return loss.item()
+
+
+@step_slips(
+    "step right after zero_grad",
+    "You step before backward, right after the gradients were cleared: step never finds one; nothing moves.",
+    "Which operation writes the gradients that step reads?",
+)
+def _(model: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> Any:
+    optimizer.zero_grad()
+    loss = loss_fn(model(x), y)
+    optimizer.step()
     loss.backward()
     return loss.item()
 
@@ -244,11 +268,19 @@ def _(n: int, batch_size: int, rng: Any) -> Any:
     "drawn with replacement",
     "You draw indices at random: some examples come twice in an epoch, others not at all.",
     "Every example exactly once an epoch: that is a permutation.",
+    shows=lambda case: case.inputs["n"] >= 40,  # with fewer, a draw may by chance be a permutation
 )
 def _(n: int, batch_size: int, rng: Any) -> Any:
-    drawn = np.random.default_rng(int(rng.integers(1 << 30))).integers(0, n, size=n)
-    drawn[0] = drawn[-1]  # so that two are equal whatever was drawn
-    return [drawn[i : i + batch_size] for i in range(0, n, batch_size)]
+    return [rng.integers(0, n, size=min(batch_size, n - i)) for i in range(0, n, batch_size)]
+
+
+@batch_slips(
+    "batches of nearly equal size",
+    "You cut the epoch into nearly equal parts (np.array_split does). All batches but the last must be full.",
+    "Cut at multiples of batch_size.",
+)
+def _(n: int, batch_size: int, rng: Any) -> Any:
+    return np.array_split(rng.permutation(n), -(-n // batch_size))
 
 
 @batch_slips(

@@ -168,6 +168,7 @@ EXERCISES = (
             "For k = 1 the factor is 0, which has no logarithm: one step is enough. A loop works too.",
         ),
         meaning={"steps": "the number of steps"},
+        positions=frozenset({"steps"}),
         equivalent={
             "if condition == 1: -> factor = (condition - 1) / (condition + 1)": "the branch needs no factor",
         },

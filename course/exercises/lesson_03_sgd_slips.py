@@ -78,6 +78,15 @@ def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) ->
 
 
 @sgd_slips(
+    "the penalty instead of its gradient",
+    "You add the penalty itself, weight_decay / 2 * param**2, to the gradient. Its gradient belongs there.",
+    "Differentiate weight_decay / 2 * param**2 with respect to param.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, weight_decay: float) -> Any:
+    return lr * (grad + weight_decay / 2 * param**2), state
+
+
+@sgd_slips(
     "decay of the gradient",
     "You scale the gradient by weight_decay; decay belongs to the parameter.",
     "What does the penalty on large weights depend on: grad or param?",

@@ -35,7 +35,7 @@ def _(hessian: Array) -> Any:
 
 @stable_slips(
     "the fastest, not the largest",
-    "2 / (L + mu) is the learning rate that converges fastest, not the limit.",
+    "2 / (largest + smallest) is the learning rate that converges fastest, not the limit.",
     "Forget the gentle directions: only the steepest one decides.",
 )
 def _(hessian: Array) -> Any:
@@ -53,8 +53,8 @@ def _(hessian: Array) -> Any:
 
 
 @stable_slips(
-    "the diagonal",
-    "You took the largest entry on the diagonal. In a rotated ravine the curvature is larger than that.",
+    "the largest entry",
+    "You took the largest entry of the matrix. In a rotated ravine the curvature is larger than any entry.",
     "The curvature along a direction is an eigenvalue, not an entry.",
 )
 def _(hessian: Array) -> Any:
@@ -68,6 +68,15 @@ def _(hessian: Array) -> Any:
 )
 def _(hessian: Array) -> Any:
     return 2 / np.linalg.norm(hessian)
+
+
+@stable_slips(
+    "the first of an unsorted list",
+    "np.linalg.eigvals gives the curvatures in no order, and you took the first one.",
+    "Take the largest, or let np.linalg.eigvalsh sort them, smallest first.",
+)
+def _(hessian: Array) -> Any:
+    return 2 / np.linalg.eigvals(hessian)[0]
 
 
 @stable_slips(
@@ -97,7 +106,7 @@ steps_slips = Slips()
 @steps_slips(
     "the rate of lr = 1/L",
     "1 - 1/k is the factor per step at lr = 1/L. The best rate does better.",
-    "At lr = 2/(L + mu) both ends shrink equally fast: by (k - 1)/(k + 1).",
+    "At the best lr both ends shrink equally fast: by (k - 1)/(k + 1).",
 )
 def _(condition: float, tolerance: float) -> Any:
     return steps_needed(1 - 1 / condition, tolerance)
@@ -182,6 +191,33 @@ def _(samples: Array) -> Any:
 )
 def _(samples: Array) -> Any:
     return _path(samples, lambda t: 1 / (t + 1))
+
+
+@mean_slips(
+    "counted from 0",
+    "Your first step divides by zero: t is counted from 1, enumerate counts from 0.",
+    "enumerate takes a start.",
+)
+def _(samples: Array) -> Any:
+    return _path(samples, lambda t: 1 / np.float64(t - 1))
+
+
+@mean_slips(
+    "one step late",
+    "You write theta down before its step: the path begins with the start and lacks the end.",
+    "First the step, then the append.",
+)
+def _(samples: Array) -> Any:
+    return np.concatenate([[0.0], _path(samples, lambda t: 1 / t)])[:-1]
+
+
+@mean_slips(
+    "the start in the path",
+    "The path is right, with the start before it: one value too many.",
+    "One value after each sample.",
+)
+def _(samples: Array) -> Any:
+    return np.concatenate([[0.0], _path(samples, lambda t: 1 / t)])
 
 
 @mean_slips(

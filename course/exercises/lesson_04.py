@@ -38,7 +38,7 @@ def heavy_cases() -> Iterator[Case]:
             "state": {"buffer": np.zeros(shape), "step": 0},
             "param": plain(shape, seed + 1),
             "lr": 0.1,
-            "momentum": 0.5,
+            "momentum": 0.7,
             "dampening": 0.0,
         }
         return Case(label, given | change, part)
@@ -50,10 +50,13 @@ def heavy_cases() -> Iterator[Case]:
     yield case("dampening at the first step", "formula", (1,), 2, dampening=0.25)
     yield case("momentum 0", "formula", (1,), 1, state=warm, momentum=0.0)
     yield case("a zero gradient", "formula", (1,), 1, state=warm, grads=[np.zeros(1)])
-    for seed in range(4):
-        yield case(
-            "two steps", "steps", (2,), seed, steps=2, momentum=(0.5, 0.9)[seed % 2], dampening=seed / 8
-        )
+    still = {"buffer": np.zeros(1), "step": 3}
+    yield case("a buffer that is zero again", "formula", (1,), 3, state=still, dampening=0.25)
+    partly = {"buffer": np.array([0.0, 2.0]), "step": 3}
+    yield case("a buffer with a zero in it", "formula", (2,), 3, state=partly, dampening=0.25)
+    for seed, lr in enumerate((0.1, 0.3, 0.4, 0.6)):
+        other = {"lr": lr, "momentum": (0.5, 0.9)[seed % 2], "dampening": seed / 8}
+        yield case("two steps", "steps", (2,), seed, steps=2, **other)
     yield case("six steps", "steps", (3,), 7, steps=6, momentum=0.9)
     yield case(
         "a learning rate that changes", "steps", (2,), 8, steps=4, lr=[0.5, 0.1, 0.2, 0.0], momentum=0.9

@@ -72,6 +72,28 @@ def _(grad: Array, state: dict, param: Array, lr: float, momentum: float, dampen
 
 
 @heavy_slips(
+    "dampening on everything",
+    "You scale the whole buffer by 1 - dampening. Only the new gradient loses that share.",
+    "What the old buffer keeps is momentum's affair alone.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, momentum: float, dampening: float) -> Any:
+    fresh = momentum * state["buffer"] + grad
+    buffer = grad + 0.0 if state["step"] == 0 else (1 - dampening) * fresh
+    return lr * buffer, {"buffer": buffer, "step": state["step"] + 1}
+
+
+@heavy_slips(
+    "first step by the look of the buffer",
+    "You take a buffer of zeros for the sign of the first step. Gradients can be zero at any time.",
+    "state['step'] counts the steps. That is what it is for.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, momentum: float, dampening: float) -> Any:
+    later = momentum * state["buffer"] + (1 - dampening) * grad
+    buffer = later if np.any(state["buffer"]) else grad + 0.0
+    return lr * buffer, {"buffer": buffer, "step": state["step"] + 1}
+
+
+@heavy_slips(
     "step from the old buffer",
     "The step uses the buffer from before this gradient came in: every gradient arrives one step late.",
     "Update the buffer first, then step by it.",

@@ -95,7 +95,7 @@ def _load(file: Path) -> dict[str, Any]:
     """Return what the file holds. Raises OSError: it cannot be read. ValueError: it is damaged."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return _empty()
     except RecursionError:
         raise ValueError("nested without end") from None
@@ -146,14 +146,15 @@ def _write(file: Path, data: dict[str, Any]) -> None:
 
 def _tell_unsaved(file: Path, problem: Exception) -> None:
     reason = getattr(problem, "strerror", None) or problem
-    _tell(
+    line = (
         f"Progress is not saved: {file} cannot be read or written ({reason}). "
         "Set COURSE_HOME to a folder of your own to keep it."
     )
+    _tell(line, about=str(file))  # reading and writing fail for reasons of their own
 
 
-def _tell(line: str) -> None:
-    """Say a line once a session."""
-    if line not in _told:
-        _told.add(line)
+def _tell(line: str, about: str = "") -> None:
+    """Say a line once a session, or one line about a thing."""
+    if (about or line) not in _told:
+        _told.add(about or line)
         print(line, file=sys.stderr)

@@ -11,7 +11,7 @@ import numpy as np
 from course.exercises.base import Case, Exercise, Outcome, Seen
 from course.oracle import deviation
 
-__all__ = ["Difference", "first_difference", "same_outcome", "show_inputs", "soft_faults"]
+__all__ = ["Difference", "first_difference", "name_of_factor", "same_outcome", "show_inputs", "soft_faults"]
 
 # Other orders of the same operations part by 1e-15 and 1e-7; no slip comes near these.
 TOLERANCE = {"float32": 2e-5, "float16": 1e-2}
@@ -20,7 +20,10 @@ _REAL = "biuf"  # NumPy's kinds of real numbers
 
 @dataclass(frozen=True)
 class Difference:
-    """The first value that differs: in which case, at which step, under which name, and how."""
+    """The first value that differs: in which case, at which step, under which name, and how.
+
+    ``ratio`` is the factor between the two, where there is one for all elements and it means something.
+    """
 
     case: Case
     step: int
@@ -28,6 +31,7 @@ class Difference:
     mine: str
     expected: str
     factor: str
+    ratio: float | None = None
 
 
 def close(a: Any, b: Any) -> bool:
@@ -38,11 +42,29 @@ def close(a: Any, b: Any) -> bool:
     return deviation(a, b) <= TOLERANCE.get(str(b.dtype), 1e-9)
 
 
-def first_difference(case: Case, got: Outcome, want: Outcome) -> Difference | None:
+def first_difference(exercise: Exercise, case: Case, got: Outcome, want: Outcome) -> Difference | None:
     """Return the first value of ``got`` that differs from ``want``, or None."""
     for mine, expected in zip(got.seen, want.seen, strict=False):
         if not close(mine.value, expected.value):
-            return _describe(case, mine, expected)
+            return _describe(case, mine, expected, mine.name in exercise.positions)
+    return None
+
+
+def name_of_factor(differences: list[Difference]) -> str | None:
+    """Return what the factor of the first difference is, such as ``1 - momentum``, or None.
+
+    A single case proves nothing: with momentum 0.5 every 2 is 1/momentum. So the name must fit the first
+    case and at least half of those that show the same value wrong by a factor, with two different factors.
+    """
+    shown = [(d.ratio, dict(_candidates(d.case))) for d in differences if d.name == differences[0].name]
+    ratios = [(ratio, names) for ratio, names in shown if ratio is not None]
+    if differences[0].ratio is None:
+        return None
+    for name in ratios[0][1]:
+        fits = [r for r, names in ratios if name in names and math.isclose(r, names[name], rel_tol=1e-6)]
+        first = math.isclose(ratios[0][0], ratios[0][1][name], rel_tol=1e-6)
+        if first and len({round(r, 9) for r in fits}) > 1 and 2 * len(fits) >= len(ratios):
+            return name
     return None
 
 
@@ -60,11 +82,15 @@ def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
     return found
 
 
-def same_outcome(a: Outcome, b: Outcome) -> bool:
-    """Say whether two answers did the same in a case: values, faults and the way they went about it."""
+def same_outcome(a: Outcome, b: Outcome, notes: bool = False) -> bool:
+    """Say whether two answers did the same in a case: values and faults, and the way they went about it.
+
+    Args:
+        a: one outcome. b: another. notes: whether the way counts too.
+    """
     return (
         type(a.error) is type(b.error)
-        and a.notes == b.notes
+        and (a.notes == b.notes or not notes)
         and _identity(a) == _identity(b)
         and len(a.seen) == len(b.seen)
         and all(close(x.value, y.value) for x, y in zip(a.seen, b.seen, strict=True))
@@ -73,8 +99,13 @@ def same_outcome(a: Outcome, b: Outcome) -> bool:
 
 def show_inputs(exercise: Exercise, case: Case) -> str:
     """Write a case's inputs on one line: ``theta = [1], gradient = [2], lr = 0.25``."""
+    inputs = dict(case.inputs)
     parts = []
-    for name, value in case.inputs.items():
+    if "curvature" in inputs:  # of the loss behind grad_fn; "steps" are the driver's
+        slope = show(inputs.pop("slope"))
+        parts.append(f"grad_fn(theta) = {show(inputs.pop('curvature'))} * theta + {slope}")
+        inputs.pop("steps")
+    for name, value in inputs.items():
         if name == "grads" and len(value) == 1:
             name, value = "grad", value[0]
         if isinstance(value, dict) and not value:
@@ -98,7 +129,9 @@ def show(value: Any) -> str:
             np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.6g}"}
         )
         return " ".join(text.split())
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
         return f"{value:.6g}"
     return " ".join(f"{value!s:.60}".split())
 
@@ -109,15 +142,21 @@ def _identity(outcome: Outcome) -> set[tuple[str, str, str]]:
     return {(f.kind, f.what, f.message if f.kind == "count" else "") for f in faults}
 
 
-def _describe(case: Case, mine: Seen, expected: Seen) -> Difference:
+def _describe(case: Case, mine: Seen, expected: Seen, position: bool) -> Difference:
     a, b = np.asarray(mine.value), np.asarray(expected.value)
+
+    def made(how: str, ratio: float | None = None) -> Difference:
+        return Difference(case, mine.step, mine.name, show(a), show(b), how, ratio)
+
+    if a.ndim == b.ndim == 1 and a.shape != b.shape:
+        return made(f"has {a.size} entries; it should have {b.size}")
     if a.shape != b.shape:
-        how = f"has shape {a.shape}; it should have shape {b.shape}"
-        return Difference(case, mine.step, mine.name, show(a), show(b), how)
+        return made(f"has shape {a.shape}; it should have shape {b.shape}")
     if a.dtype.kind not in _REAL:
-        how = f"is not made of real numbers (its type is {_type_of(a)})"
-        return Difference(case, mine.step, mine.name, show(a), show(b), how)
-    return Difference(case, mine.step, mine.name, show(a), show(b), _factor(a, b, case))
+        return made(f"is not made of real numbers (its type is {_type_of(a)})")
+    if b.dtype.kind == "b":
+        return made(f"is {show(a)}; it should be {show(b)}")
+    return made(*_factor(a.astype(np.float64), b.astype(np.float64), position))
 
 
 def _type_of(a: np.ndarray) -> str:
@@ -127,45 +166,48 @@ def _type_of(a: np.ndarray) -> str:
     return "str" if a.dtype.kind == "U" else str(a.dtype)
 
 
-def _factor(a: np.ndarray, b: np.ndarray, case: Case) -> str:
-    """Say how ``a`` relates to ``b``: by one factor everywhere, or where they part most."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
+def _factor(a: np.ndarray, b: np.ndarray, position: bool) -> tuple[str, float | None]:
+    """Say how ``a`` relates to ``b``: by one factor everywhere, or where they part most.
+
+    For a position, a count or a list the factor means nothing; there the difference is told.
+    """
     if np.isnan(a).any() and not np.isnan(b).any():
-        return "is not a number (NaN)" if a.size == 1 else f"holds {int(np.isnan(a).sum())} NaN"
+        return ("is not a number (NaN)" if a.size == 1 else f"holds {int(np.isnan(a).sum())} NaN"), None
     if np.isinf(a).any() and not np.isinf(b).any():
-        return "is infinite"
+        return "is infinite", None
     at = b != 0
-    if at.any() and (a[~at] == 0).all():
+    if at.any() and (a[~at] == 0).all() and not position:
         ratios = a[at] / b[at]
         ratio = float(np.median(ratios))
         if np.allclose(ratios, ratio, rtol=1e-6, atol=1e-12):
-            return _name(ratio, case)
+            return _ratio(ratio), ratio
     worst = np.unravel_index(int(np.argmax(np.abs(a - b))), a.shape)
-    where = f" at index {tuple(int(i) for i in worst)}" if a.size > 1 else ""
-    if b[worst] == 0:
-        return f"is {a[worst]:.6g} where it should be 0{where}"
-    return f"is {a[worst] / b[worst]:.4g} times what it should be{where}"
+    if a.size > 1:
+        where = tuple(int(i) for i in worst)
+        return f"differs most at index {where}: {a[worst]:.6g} instead of {b[worst]:.6g}", None
+    if position and float(a.flat[0]).is_integer() and float(b.flat[0]).is_integer():
+        off = int(a.flat[0] - b.flat[0])
+        return f"is {abs(off)} too {'many' if off > 0 else 'few'}", None
+    return f"is {a[worst]:.6g} where it should be {b[worst]:.6g}", None
 
 
-def _name(ratio: float, case: Case) -> str:
+def _ratio(ratio: float) -> str:
     if ratio == 0:
         return "is 0"
     if math.isclose(ratio, -1, rel_tol=1e-9):
         return "has the opposite sign"
-    for text, value in _candidates(case):
-        if value not in (0.0, 1.0, -1.0) and math.isclose(ratio, value, rel_tol=1e-6):
-            return f"is {ratio:.4g} times what it should be: that is {text}"
     return f"is {ratio:.4g} times what it should be"
 
 
 def _candidates(case: Case) -> list[tuple[str, float]]:
     """Return factors that a reader would recognize: the hyperparameters and their usual companions."""
-    found = []
+    plain, derived = [], []
     for name, value in case.inputs.items():
-        if isinstance(value, float) and value != 0 and name != "theta":
-            found += [(name, value), (f"1/{name}", 1 / value)]
+        if isinstance(value, float) and value != 0:
+            plain.append((name, value))
+            derived.append((f"1/{name}", 1 / value))
             if value != 1:
-                found += [(f"1 - {name}", 1 - value), (f"1/(1 - {name})", 1 / (1 - value))]
-        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 2:
-            found += [("the number of examples", float(value.size))]
-    return found
+                derived += [(f"1 - {name}", 1 - value), (f"1/(1 - {name})", 1 / (1 - value))]
+        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 1:
+            plain.append(("the number of examples", float(value.size)))
+    return plain + derived

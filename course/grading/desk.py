@@ -67,7 +67,7 @@ def progress_text() -> str:
 
 
 def reset(exercise: str | Callable[..., Any]) -> None:
-    """Bring an exercise's stub back and forget its score and hints; no other cell is touched.
+    """Bring an exercise's stub back and begin its hints anew; no other cell is touched, no point is lost.
 
     In a notebook the cell that holds nothing but this call turns into the stub; a cell that holds more is
     left alone, and the stub comes in a new cell below it. Elsewhere the stub is printed.
@@ -77,7 +77,7 @@ def reset(exercise: str | Callable[..., Any]) -> None:
     """
     known = _named(exercise, "reset")
     source = stub(known.name)
-    store.change(lambda data: data["exercises"].pop(known.name, None))
+    store.change(lambda data: data["exercises"].get(known.name, {}).pop("hints", None))
     shell = _notebook_shell()
     if shell is None:
         print(source)

@@ -9,7 +9,14 @@ from typing import Any
 
 from course.exercises import ALL
 from course.exercises.base import Case, Exercise, Outcome, Slip
-from course.grading.compare import Difference, first_difference, same_outcome, show_inputs, soft_faults
+from course.grading.compare import (
+    Difference,
+    first_difference,
+    name_of_factor,
+    same_outcome,
+    show_inputs,
+    soft_faults,
+)
 from course.grading.runner import TimeUp, line_of, silence, time_limit
 from course.grading.shrink import shrink
 from course.grading.verdict import Verdict
@@ -29,6 +36,20 @@ class _Trial:
     ran_out: TimeUp | None = None
 
 
+@dataclass
+class _Failure:
+    """The first case that an answer fails: what it did there, what differs, what else is wrong.
+
+    ``factor`` is the name of the factor by which it differs, where all cases agree on one.
+    """
+
+    case: Case
+    got: Outcome
+    different: Difference | None
+    faults: list[tuple[int, str]]
+    factor: str | None
+
+
 def judge(exercise: Exercise, answer: Answer) -> Verdict:
     """Return the verdict on an answer; nothing is recorded and nothing is shown."""
     misfit = exercise.misfit(answer)
@@ -40,17 +61,15 @@ def judge(exercise: Exercise, answer: Answer) -> Verdict:
     score = _score(exercise, trial)
     if trial.ran_out:
         return _too_long(exercise, answer, trial)
-    for case, got, want in zip(exercise.cases, trial.outcomes, exercise.expected, strict=True):
-        if got.error:
-            return _raised(exercise, answer, case, got.error, score)
-        different = first_difference(case, got, want)
-        faults = soft_faults(got, want)
-        if got.stopped or different or faults:
-            slip = _recognize(exercise, trial.outcomes)
-            if slip:
-                return _slipped(exercise, slip, case, got, different, score)
-            return _unnamed(exercise, answer, case, got, different, faults, score)
-    return Verdict(exercise.name, "passed", score, exercise.points)
+    failure = _first_failure(exercise, trial.outcomes)
+    if failure is None:
+        return Verdict(exercise.name, "passed", score, exercise.points)
+    if failure.got.error:
+        return _raised(exercise, answer, failure.case, failure.got.error, score)
+    slip = _recognize(exercise, trial.outcomes)
+    if slip:
+        return _slipped(exercise, slip, failure, score)
+    return _unnamed(exercise, answer, failure, score)
 
 
 def attempted(exercise: Exercise, answer: Answer) -> bool:
@@ -89,7 +108,7 @@ def _score(exercise: Exercise, trial: _Trial) -> int:
     lost = {"clean"} if trial.ran_out else set()
     outcomes = trial.outcomes + [None] * (len(exercise.cases) - len(trial.outcomes))
     for case, got, want in zip(exercise.cases, outcomes, exercise.expected, strict=True):
-        if got is None or got.error or got.stopped or first_difference(case, got, want):
+        if got is None or got.error or got.stopped or first_difference(exercise, case, got, want):
             lost.add(case.part)
         elif soft_faults(got, want):
             lost.add("clean")
@@ -103,49 +122,60 @@ def _slip_outcomes(name: str, index: int) -> tuple[Outcome, ...]:
         return tuple(exercise.run(exercise.slips[index].answer, case) for case in exercise.cases)
 
 
-def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
-    """Return the slip that does the same as the answer in every case."""
-    for index, slip in enumerate(exercise.slips):
-        theirs = _slip_outcomes(exercise.name, index)
-        if all(same_outcome(a, b) for a, b in zip(outcomes, theirs, strict=True)):
-            return slip
+def _first_failure(exercise: Exercise, outcomes: list[Outcome]) -> _Failure | None:
+    triples = list(zip(exercise.cases, outcomes, exercise.expected, strict=True))
+    differences = [d for case, got, want in triples if (d := first_difference(exercise, case, got, want))]
+    for case, got, want in triples:
+        different, faults = first_difference(exercise, case, got, want), soft_faults(got, want)
+        if got.error or got.stopped or different or faults:
+            factor = name_of_factor(differences) if different else None
+            return _Failure(case, got, different, faults, factor)
     return None
 
 
-def _slipped(
-    exercise: Exercise, slip: Slip, case: Case, got: Outcome, different: Difference | None, score: int
-) -> Verdict:
-    evidence = (
-        _evidence(exercise, case, different) if different and not got.stopped else _setting(exercise, case)
-    )
+def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
+    """Return the slip that does the same as the answer in every case.
+
+    If none does, the edges do not count: who makes a known mistake may treat these in a way of their own.
+    """
+    for parts in (("formula", "steps", "edges"), ("formula", "steps")):
+        inner = [i for i, case in enumerate(exercise.cases) if case.part in parts]
+        if all(same_outcome(outcomes[i], exercise.expected[i]) for i in inner):
+            return None  # the mistake is in the edges alone
+        if "edges" not in parts and any(outcomes[i].stopped for i in inner):
+            return None  # hardly anything was seen
+        for index, slip in enumerate(exercise.slips):
+            theirs = _slip_outcomes(exercise.name, index)
+            compared = [i for i in inner if slip.shows(exercise.cases[i])]
+            if all(same_outcome(outcomes[i], theirs[i], True) for i in compared):
+                return slip
+    return None
+
+
+def _slipped(exercise: Exercise, slip: Slip, failure: _Failure, score: int) -> Verdict:
+    evidence = _setting(exercise, failure.case)
+    if failure.different and not failure.got.stopped:
+        evidence = _evidence(exercise, failure.different, failure.factor)
     return _failed(
         exercise, score, slip=slip.name, message=slip.sentence, evidence=evidence, nudge=slip.nudge
     )
 
 
-def _unnamed(
-    exercise: Exercise,
-    answer: Answer,
-    case: Case,
-    got: Outcome,
-    different: Difference | None,
-    faults: list[tuple[int, str]],
-    score: int,
-) -> Verdict:
+def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) -> Verdict:
     """Tell a mistake that has no name by the smallest case that shows it."""
+    got, different = failure.got, failure.different
     if different and not got.stopped:
-        small = _smallest(exercise, answer, case)
+        small = _smallest(exercise, answer, failure.case)
         different = _again(exercise, answer, small) or different
         what = exercise.meaning.get(different.name, different.name)
         named = f"{different.name}, {what}," if what != different.name else different.name
-        message = f"{named} {different.factor}{_at(exercise, different.step)}."
-        return _failed(
-            exercise, score, message=message, evidence=_evidence(exercise, different.case, different)
-        )
-    step, text = (got.stopped.step, got.stopped.message) if got.stopped else faults[0]
+        because = f": that is {failure.factor}" if failure.factor else ""
+        message = f"{named} {different.factor}{_at(exercise, different.step)}{because}."
+        return _failed(exercise, score, message=message, evidence=_evidence(exercise, different, None))
+    step, text = (got.stopped.step, got.stopped.message) if got.stopped else failure.faults[0]
     opening = text[0].upper() + text[1:] if text.startswith("your ") else text
     message = f"{opening} (seen{_at(exercise, step)} in the case below)."
-    return _failed(exercise, score, message=message, evidence=_setting(exercise, case))
+    return _failed(exercise, score, message=message, evidence=_setting(exercise, failure.case))
 
 
 def _again(exercise: Exercise, answer: Answer, case: Case) -> Difference | None:
@@ -153,7 +183,7 @@ def _again(exercise: Exercise, answer: Answer, case: Case) -> Difference | None:
     try:
         with silence(), time_limit(LIMIT / 6):
             outcome = _run(exercise, answer, case)
-            return first_difference(case, outcome, exercise.run(exercise.reference, case))
+            return first_difference(exercise, case, outcome, exercise.run(exercise.reference, case))
     except TimeUp:
         return None
 
@@ -164,7 +194,9 @@ def _smallest(exercise: Exercise, answer: Answer, case: Case) -> Case:
         if want.error or want.stopped:
             return False
         got = _run(exercise, answer, simpler)
-        return not got.error and not got.stopped and first_difference(simpler, got, want) is not None
+        return (
+            not got.error and not got.stopped and first_difference(exercise, simpler, got, want) is not None
+        )
 
     try:
         with silence(), time_limit(LIMIT / 3):
@@ -209,13 +241,13 @@ def _setting(exercise: Exercise, case: Case) -> tuple[tuple[str, str], ...]:
     return (("case", case.label), ("with", show_inputs(exercise, case)))
 
 
-def _evidence(exercise: Exercise, case: Case, different: Difference) -> tuple[tuple[str, str], ...]:
-    mine = f"{different.name} = {different.mine}"
+def _evidence(exercise: Exercise, different: Difference, factor: str | None) -> tuple[tuple[str, str], ...]:
+    because = f": that is {factor}" if factor else ""
     return (
-        *_setting(exercise, case),
-        (f"yours{_at(exercise, different.step)}", mine),
+        *_setting(exercise, different.case),
+        (f"yours{_at(exercise, different.step)}", f"{different.name} = {different.mine}"),
         ("expected", different.expected),
-        ("so it", different.factor),
+        ("so it", different.factor + because),
     )
 
 

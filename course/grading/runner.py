@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ctypes
 import io
@@ -117,11 +118,19 @@ def _insist(frame: FrameType | None, outside: FrameType) -> None:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Swallow what the code inside prints or warns: a verdict is the only thing a check shows."""
-    nowhere = io.StringIO()
+    """Swallow what the code inside prints or warns, and let it ask nobody: a verdict is all a check shows."""
+
+    def no_one_answers(*_: Any) -> str:
+        raise RuntimeError("input() waits for somebody to type; an answer gets all it needs as arguments")
+
+    nowhere, ask = io.StringIO(), builtins.input
     with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        builtins.input = no_one_answers
+        try:
+            yield
+        finally:
+            builtins.input = ask
 
 
 def line_of(error: BaseException, answer: Callable[..., Any]) -> str | None:

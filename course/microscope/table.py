@@ -75,22 +75,26 @@ class Look:
 
     def _repr_html_(self) -> str:
         compared = any(row.reference is not None for row in self.rows)
-        head = ["name", "value", *(["reference", ""] if compared else []), "your line"]
+        head = ["name", "value", *(["reference", ""] if compared else []), "line"]
         body = []
         for row in self.rows:
             name, value, reference, verdict, code = map(html.escape, self._cells(row))
-            middle = f"<td>{reference}</td><td>{verdict}</td>" if compared else ""
-            weight = " style='font-weight:600'" if row.agrees is False else ""
-            body.append(
-                f"<tr{weight}><td><code>{name}</code></td><td>{value}</td>{middle}<td><code>{code}</code></td></tr>"
-            )
+            texts = [
+                f"<code>{name}</code>",
+                value,
+                *([reference, verdict] if compared else []),
+                f"<code>{code}</code>",
+            ]
+            weight = ";font-weight:600" if row.agrees is False else ""
+            cells = "".join(f"<td style='text-align:left{weight}'>{text}</td>" for text in texts)
+            body.append(f"<tr>{cells}</tr>")
         stopped = (
             f"<p>stopped by {type(self.error).__name__}: {html.escape(str(self.error))}</p>"
             if self.error
             else ""
         )
-        cells = "".join(f"<th style='text-align:left'>{h}</th>" for h in head)
-        return f"<table style='text-align:left'><tr>{cells}</tr>{''.join(body)}</table>{stopped}"
+        heads = "".join(f"<th style='text-align:left'>{h}</th>" for h in head)
+        return f"<table><tr>{heads}</tr>{''.join(body)}</table>{stopped}"
 
     def _cells(self, row: Row) -> tuple[str, str, str, str, str]:
         verdict = {None: "", True: "same", False: "differs"}[row.agrees]

@@ -17,8 +17,9 @@ __all__ = ["SGD", "HeavyBall", "Nesterov"]
 
 def regularized(g: Array, theta: Array, weight_decay: float, maximize: bool) -> Array:
     """Return the gradient that the step uses: its sign turned to climb, L2 decay added."""
-    ascent = -g if maximize else g
-    return ascent + weight_decay * theta if weight_decay != 0 else ascent
+    if maximize:
+        g = -g
+    return g + weight_decay * theta if weight_decay != 0 else g
 
 
 def shrinkage(theta: Array, lr: float, weight_decay: float) -> Array | float:

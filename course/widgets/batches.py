@@ -50,7 +50,7 @@ def batch_size_noise(seed: int = 0) -> Player:
                 "Batch size",
                 [str(size) for size in sizes],
                 start=3,
-                marks=[Mark(0, "1", INK), Mark(len(sizes) - 1, "all 64", INK)],
+                marks=[Mark(0, "1"), Mark(len(sizes) - 1, "all 64")],
             )
         ],
         labels=["Steps per epoch", "Spread of the gradient at the optimum", "Distance left at the end"],
@@ -60,8 +60,8 @@ def batch_size_noise(seed: int = 0) -> Player:
 
 def _path_pane(problem: LeastSquares, paths: list[np.ndarray]) -> Pane:
     ticks = [(t, f"{t:.1f}".replace("-", "−")) for t in np.arange(-1.0, 1.01, 0.5)]
-    x = Axis("weight of the middle pixel (no unit)", -1.2, 1.2, ticks)
-    y = Axis("weight of the side pixel (no unit)", -1.1, 0.84, ticks[:-1])
+    x = Axis("weight of the middle pixel", -1.2, 1.2, ticks)
+    y = Axis("weight of the side pixel", -1.1, 0.84, ticks[:-1])
     return Pane(
         "The weights, step by step",
         x,
@@ -80,7 +80,5 @@ def _loss_pane(problem: LeastSquares, sizes: list[int], paths: list[np.ndarray])
         for size, path in zip(sizes, paths, strict=True)
     ]
     x = Axis("images seen", -5, seen + 5, [(t, str(t)) for t in range(0, seen + 1, len(problem.y))])
-    y = Axis(
-        "loss on all images (no unit)", 0.1, 2.0, [(t, f"{t:g}") for t in (0.1, 0.2, 0.5, 1, 2)], log=True
-    )
-    return Pane("The loss on the same clock", x, y, curves, color=COLORS["blue"])
+    y = Axis("loss on all images", 0.1, 2.0, [(t, f"{t:g}") for t in (0.1, 0.2, 0.5, 1, 2)], log=True)
+    return Pane("Loss against images seen", x, y, curves, color=COLORS["blue"])

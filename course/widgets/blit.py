@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from course.widgets.style import INK, MUTED
+from course.widgets.card import keyboard, stylesheet
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -67,13 +67,13 @@ def _png(pixels: Any) -> bytes:
 
 
 class Live:
-    """Controls above a picture that follows them; display it as the last line of a cell.
+    """A picture with controls below it, which it follows; display it as the last line of a cell.
 
     An exception in the picture's code is shown in place of the numbers, kept in ``error``, and raised: it is
     never swallowed, neither in a test (setting ``control.value`` raises) nor before a learner.
 
     Args:
-        title: above the controls.
+        title: above the picture.
         controls: ipywidgets by the name of the state they set.
         picture: what to draw.
         caption: what there is to see, for those who cannot see it too.
@@ -93,19 +93,13 @@ class Live:
         self.image.layout.max_width = "100%"
         self.image.layout.width = f"{picture.figure.bbox.width:.0f}px"
         self.image.layout.object_fit = "contain"
-        heading = widgets.HTML(
-            f'<div style="font-weight:600;font-size:15px;color:{INK}">{html.escape(title)}</div>'
-        )
-        note = widgets.HTML(
-            f'<div style="font-size:13px;line-height:1.45;color:{MUTED};max-width:50rem">'
-            f"{html.escape(caption)}</div>"
-        )
+        heading = widgets.HTML(f'{stylesheet("live.css")}<div class="pu-head">{html.escape(title)}</div>')
+        note = widgets.HTML(f'<div class="pu-caption">{html.escape(caption)}</div>')
         sliders = widgets.VBox(list(self.controls.values()))
-        self.box = widgets.VBox([heading, sliders, self.image, self.numbers, note])
-        self.box.add_class("pu-live")
-        self.box.layout = widgets.Layout(
-            border="1px solid #d9e0e7", padding="14px 18px 12px", margin="6px 0", max_width="940px"
-        )
+        sliders.add_class("pu-controls")
+        self.box = widgets.VBox([heading, self.image, sliders, self.numbers, note, keyboard()])
+        for kind in ("pu-card", "pu-live"):
+            self.box.add_class(kind)
         for control in self.controls.values():
             control.observe(self._follow, names="value")
 
@@ -120,7 +114,7 @@ class Live:
             self.error = error
             # The kernel's log is no place that a learner looks at.
             self.numbers.value = (
-                f'<div class="pu-error" role="alert" style="color:#a84a00;font-weight:600">'
+                f'<div class="pu-error" role="alert">'
                 f"This picture failed: {html.escape(f'{type(error).__name__}: {error}')}</div>"
             )
             raise
@@ -143,11 +137,7 @@ class Live:
 
 def _numbers(readout: Readout) -> str:
     cells = "".join(
-        f'<div><span style="display:block;font-size:12px;color:{MUTED}">{html.escape(name)}</span>'
-        f'<b style="font-size:14.5px;font-weight:600;color:{INK}">{html.escape(value)}</b></div>'
+        f"<div><span>{html.escape(name)}</span><b>{html.escape(value)}</b></div>"
         for name, value in readout.items()
     )
-    return (
-        '<div class="pu-numbers" role="status" aria-live="polite" style="display:flex;flex-wrap:wrap;'
-        f'gap:4px 30px;line-height:1.45;font-variant-numeric:tabular-nums">{cells}</div>'
-    )
+    return f'<div class="pu-readout" role="status" aria-live="polite">{cells}</div>'

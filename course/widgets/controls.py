@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["choice", "slider"]
 
-LABEL_WIDTH = "110px"
+LABEL_WIDTH = "9.5em"  # as in the player
 
 
 def slider(label: str, value: float, low: float, high: float, step: float, readout: str = ".2f") -> Any:
@@ -29,7 +29,7 @@ def slider(label: str, value: float, low: float, high: float, step: float, reado
         description=label,
         readout_format=readout,
         continuous_update=True,
-        layout=widgets.Layout(width="min(560px, 100%)"),
+        layout=widgets.Layout(width="100%"),
         style={"description_width": LABEL_WIDTH},
     )
 

@@ -10,6 +10,7 @@ from course.widgets.blit import Live, Picture, Readout
 from course.widgets.controls import slider
 from course.widgets.models.paths import follow
 from course.widgets.style import COLORS, INK, figure, plain_axes
+from course.widgets.words import plain
 
 __all__ = ["Parabola", "drag_a_step", "ten_steps"]
 
@@ -35,9 +36,9 @@ def ten_steps(lr: float) -> npt.NDArray[np.float64]:
 
 
 def drag_a_step() -> Live:
-    """Return a slider for the learning rate above the ten steps that it leads to."""
+    """Return the ten steps that a learning rate leads to, with a slider for it."""
     made = figure(7.2, 3.6)
-    axes = plain_axes(made.subplots(), "θ (no unit)", "loss (no unit)", "Ten steps down the parabola θ²")
+    axes = plain_axes(made.subplots(), "θ", "loss", "Ten steps down the parabola θ²")
     grid = np.linspace(-2.4, 2.4, 200)
     axes.plot(grid, Parabola().value(grid), color=COLORS["blue"], linewidth=2)
     axes.set(xlim=(-2.4, 2.4), ylim=(-0.25, 5.2))
@@ -54,16 +55,16 @@ def drag_a_step() -> Live:
         first.set_data(theta[:1], loss[:1])
         last.set_data(theta[-1:], loss[-1:])
         return {
-            "One step multiplies θ by": f"{1 - 2 * lr:z.2f}",
-            "θ after ten steps": f"{theta[-1]:z.4g}",
-            "Loss after ten steps": f"{loss[-1]:.3g}",
+            "One step multiplies θ by": f"{1 - 2 * lr:z.2f}".replace("-", "−"),
+            "θ after ten steps": plain(float(theta[-1])),
+            "Loss after ten steps": plain(float(loss[-1])),
         }
 
     return Live(
         "Drag a step",
-        {"lr": slider("learning rate", 0.1, 0.01, 1.1, 0.01)},
+        {"lr": slider("Learning rate", 0.1, 0.01, 1.1, 0.01)},
         Picture(made, [line, first, last], update),
         "Gradient descent on the loss θ², from the ring at the left. Drag the slider, or press the arrow "
-        "keys: a small rate creeps, 0.5 arrives in one step, a larger one jumps across, and past 1 each jump "
-        "lands higher.",
+        "keys: the dots creep, or land at the bottom at once, or jump from side to side, or climb out of the "
+        "bowl; the numbers say how far ten steps lead.",
     )

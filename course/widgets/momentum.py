@@ -15,6 +15,7 @@ from course.widgets.models.paths import follow, gradient_descent_rate, heavy_bal
 from course.widgets.ravine import START, describe_rate, plane
 from course.widgets.shading import shade
 from course.widgets.style import COLORS, INK, MUTED, figure, plain_axes
+from course.widgets.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -63,16 +64,16 @@ def momentum_slider(condition: float = 25.0, angle: float = 0.5) -> Live:
         rate = exact_rate(rule, lr, momentum, ravine.eigenvalues)
         return {
             "Factor per step": f"{rate:.3f}",
-            f"Distance left after {STEPS} steps": f"{100 * distance[-1]:.2g} %",
+            f"Distance left after {STEPS} steps": percent(float(distance[-1])),
             "Outcome": describe_rate(rate),
         }
 
     return Live(
         "Momentum by hand",
         {
-            "rule": choice("rule", RULES),
-            "lr": slider("learning rate", 1.0, 0.05, 4.0, 0.05),
-            "momentum": slider("momentum", 0.5, 0.0, 0.98, 0.02),
+            "rule": choice("Rule", RULES),
+            "lr": slider("Learning rate", 1.0, 0.05, 4.0, 0.05),
+            "momentum": slider("Momentum", 0.5, 0.0, 0.98, 0.02),
         },
         Picture(made, moving, update),
         f"A hundred steps from the ring on a ravine of condition number {condition:g} with largest curvature "

@@ -15,6 +15,7 @@ from course.widgets.player import Control, Player
 from course.widgets.ravine import START, describe_rate, plane
 from course.widgets.shading import bands
 from course.widgets.style import INK
+from course.widgets.words import percent
 
 __all__ = ["heat_map", "momentum_phase_diagram", "phase_grid"]
 
@@ -68,7 +69,7 @@ def momentum_phase_diagram(condition: float = 25.0, angle: float = 0.5) -> Playe
         readouts=[
             (
                 f"{factor:.3f}",
-                f"{100 * np.linalg.norm(path[-1]) / np.linalg.norm(START):.2g} %",
+                percent(float(np.linalg.norm(path[-1]) / np.linalg.norm(START))),
                 describe_rate(factor),
             )
             for factor, path in zip(factors.reshape(-1).tolist(), paths, strict=True)
@@ -99,13 +100,13 @@ def _map_pane(
 ) -> Pane:
     across, upward = float(rates[1] - rates[0]), float(momenta[1] - momenta[0])
     x = Axis(
-        "learning rate × L (no unit)",
+        "learning rate × L",
         float(rates[0]) - across / 2,
         float(rates[-1]) + across / 2,
         [(t, f"{t:g}") for t in (0.5, 1, 1.5, 2, 2.5, 3, 3.5)],
     )
     y = Axis(
-        "momentum (no unit)",
+        "momentum",
         float(momenta[0]) - upward / 2,
         float(momenta[-1]) + upward / 2,
         [(t, f"{t:.1f}") for t in (0.0, 0.2, 0.4, 0.6, 0.8)],

@@ -74,8 +74,11 @@
     };
     inputs.forEach((input) => {
       input.addEventListener("input", show);
-      // JupyterLab takes the arrow keys for itself where it sees them.
-      input.addEventListener("keydown", (event) => event.stopPropagation());
+      // JupyterLab takes the arrow keys for itself where it sees them; Shift-Enter and the like it may have.
+      input.addEventListener("keydown", (event) => {
+        const jupyters = event.ctrlKey || event.altKey || event.metaKey || (event.shiftKey && event.key === "Enter");
+        if (!jupyters) event.stopPropagation();
+      });
     });
     if (data.picker >= 0) pickable(panes[data.picker], data.sizes, inputs, show);
     show(); // a browser that comes back to the page keeps the slider where it was

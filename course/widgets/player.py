@@ -12,25 +12,24 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
+from course.widgets.card import asset, stylesheet
 from course.widgets.pane import Pane
-from course.widgets.style import INK
 
 __all__ = ["Control", "Mark", "Player"]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place on a slider's scale; ``at`` counts its steps (1.5 lies between the second and third)."""
+    """A place on a slider's scale; ``at`` counts its steps (1.5 lies between the second and third);
+    ``color`` is that of its line."""
 
     at: float
     text: str
-    color: str = INK
+    color: str = "currentColor"
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,14 @@ class Player:
         # "</" would end the script element that carries the data.
         payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
         return (
-            f'<figure class="pu-player"><style>{_asset("player.css")}</style>'
+            f'<figure class="pu-card pu-player">{stylesheet("player.css")}'
             f'<div class="pu-head">{html.escape(self.title)}</div>'
             f'<div class="pu-panes">{panes}</div>'
             f'<div class="pu-controls">{"".join(_slider(control) for control in self.controls)}</div>'
             f'<div class="pu-readout" role="status" aria-live="polite">{self._readout()}</div>'
             f'<figcaption class="pu-caption">{html.escape(self.caption)}</figcaption>'
             f'<script type="application/json">{payload}</script>'
-            f"<script>{_asset('player.js')}</script></figure>"
+            f"<script>{asset('player.js')}</script></figure>"
         )
 
     def _pane(self, index: int, pane: Pane, start: Any) -> str:
@@ -140,7 +139,7 @@ def _slider(control: Control) -> str:
     last = len(control.texts) - 1
     marks = "".join(
         f'<span class="pu-mark" style="left:calc(8px + (100% - 16px)*{mark.at / last:.4f});'
-        f'color:{mark.color}">'
+        f'--pu-mark:{mark.color}">'
         f"{html.escape(mark.text)}</span>"
         for mark in control.marks
     )
@@ -152,8 +151,3 @@ def _slider(control: Control) -> str:
         f'<span class="pu-scale" aria-hidden="true">{marks}</span></span>'
         f'<output class="pu-value">{text}</output></label>'
     )
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("course.widgets").joinpath(name).read_text(encoding="utf-8").strip()

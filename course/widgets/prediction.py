@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from course.widgets.style import COLORS, INK, MUTED
+from course.widgets.card import html_card, keyboard, stylesheet
 
 __all__ = ["Prediction", "Reveal", "compare", "predict", "reveal"]
 
-CARD = (
-    "box-sizing:border-box;max-width:46rem;margin:6px 0;padding:10px 16px;"
-    f"border-left:4px solid {COLORS['blue']};background:#f5f8fa;color:{INK};font-size:14px;line-height:1.5"
-)
 # A number counts as foreseen within this factor: a prediction is an estimate, not a calculation.
 CLOSE = 1.1
+# Seconds between the click and the lock. While the kernel is busy, ipywidgets holds the last choice back and
+# sends the click first: without the wait an earlier choice would be locked.
+SETTLE = 0.2
 # What was committed in this kernel: where no file can be written, a prediction still meets its reveal.
 _SESSION: dict[str, str] = {}
 
@@ -66,7 +66,7 @@ class Prediction:
         self.name, self.question = name, question
         self.options = list(options) if options is not None else None
         self.prompt = widgets.HTML(
-            f'<div style="font-size:14px;line-height:1.5">{html.escape(question)}</div>'
+            f'{stylesheet("live.css")}<div class="pu-head">{html.escape(question)}</div>'
         )
         if self.options is None:
             self.entry: Any = widgets.Text(placeholder="a number", layout=widgets.Layout(width="180px"))
@@ -78,18 +78,26 @@ class Prediction:
             description="Commit", button_style="primary", tooltip="Lock this prediction"
         )
         self.status = widgets.HTML()
-        self.box = widgets.VBox([self.prompt, self.entry, self.button, self.status])
-        self.box.add_class("pu-predict")
-        self.box.layout = widgets.Layout(
-            border="1px solid #d9e0e7", padding="10px 16px", margin="6px 0", max_width="46rem"
-        )
-        self.button.on_click(lambda _button: self.commit())
+        self.box = widgets.VBox([self.prompt, self.entry, self.button, self.status, keyboard()])
+        for kind in ("pu-card", "pu-text", "pu-predict"):
+            self.box.add_class(kind)
+        self.button.on_click(lambda _button: self._clicked())
         earlier = _recall(name)
         if earlier is not None:
             self._lock(earlier)
 
+    def _clicked(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel: nothing is on its way
+            self.commit()
+        else:
+            loop.call_later(SETTLE, self.commit)
+
     def commit(self) -> None:
         """Take what is entered as the prediction, remember it and lock it; say so if nothing fits."""
+        if self.entry.disabled:  # clicked twice
+            return
         answer = _entered(self.entry.value, self.options)
         if answer is None:
             self._say("Choose one first." if self.options else "Write a number first, for example 0.9.")
@@ -105,15 +113,15 @@ class Prediction:
         self._say(f"Your prediction: {answer}. Read on; the answer comes below.")
 
     def _say(self, text: str) -> None:
-        style = f"font-size:13px;line-height:1.45;color:{MUTED}"
-        self.status.value = f'<div role="status" style="{style}">{html.escape(text)}</div>'
+        self.status.value = f'<div class="pu-body" role="status">{html.escape(text)}</div>'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle = dict(self.box._repr_mimebundle_() or {})
         choices = "".join(f"<li>{html.escape(option)}</li>" for option in self.options or [])
-        bundle["text/html"] = (
-            f'<div style="{CARD}"><b>Predict.</b> {html.escape(self.question)}<ul>{choices}</ul>'
-            "Run this cell to commit to an answer.</div>"
+        bundle["text/html"] = html_card(
+            "pu-question",
+            html.escape(self.question),
+            f"<ul>{choices}</ul>Run this cell to commit to an answer.",
         )
         bundle["text/plain"] = repr(self)
         return bundle
@@ -134,8 +142,7 @@ class Reveal:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         verdict = html.escape(compare(self.prediction, self.answer))
-        why = f'<div style="margin-top:4px">{html.escape(self.why)}</div>' if self.why else ""
-        card = f'<div class="pu-reveal" style="{CARD}"><b>{verdict}</b>{why}</div>'
+        card = html_card("pu-reveal", verdict, html.escape(self.why))
         return {"text/html": card, "text/plain": repr(self)}
 
 

@@ -11,6 +11,7 @@ from course.widgets.pane import Axis, Layer, Note, Pane
 from course.widgets.player import Control, Mark, Player
 from course.widgets.shading import bands
 from course.widgets.style import COLORS, INK, MUTED
+from course.widgets.words import percent
 
 __all__ = ["describe_rate", "learning_rate_on_a_ravine", "plane"]
 
@@ -19,9 +20,9 @@ STEPS = 40
 
 
 def plane(reach_x: float = 3.0, reach_y: float = 2.4) -> tuple[Axis, Axis]:
-    """Return the two axes of parameter space around the origin; parameters have no unit."""
+    """Return the two axes of parameter space around the origin."""
     ticks = [(float(t), f"{t:d}".replace("-", "−")) for t in range(-2, 3)]
-    return Axis("θ₁ (no unit)", -reach_x, reach_x, ticks), Axis("θ₂ (no unit)", -reach_y, reach_y, ticks)
+    return Axis("θ₁", -reach_x, reach_x, ticks), Axis("θ₂", -reach_y, reach_y, ticks)
 
 
 def describe_rate(rate: float) -> str:
@@ -76,7 +77,7 @@ def learning_rate_on_a_ravine(condition: float = 10.0, angle: float = 0.5, theor
         controls=[Control("Learning rate", [f"{lr:.2f}" for lr in rates], start=9, marks=marks)],
         labels=["Factor per step", "Distance left after 40 steps", "Outcome"],
         readouts=[
-            (f"{factor:.3f}", f"{100 * far[-1] / far[0]:.3g} %", describe_rate(float(factor)))
+            (f"{factor:.3f}", percent(float(far[-1] / far[0])), describe_rate(float(factor)))
             for factor, far in zip(factors, distances, strict=True)
         ],
     )
@@ -86,8 +87,8 @@ def _distance_pane(distances: list[np.ndarray]) -> Pane:
     """Return the distance to the minimum at each step; on this scale a steady rate is a straight line."""
     start = float(distances[0][0])
     x = Axis("step", -1, STEPS + 1, [(t, str(t)) for t in range(0, STEPS + 1, 10)])
-    ticks = [(1e-3, "10⁻³"), (1e-2, "10⁻²"), (0.1, "10⁻¹"), (1.0, "1"), (10.0, "10"), (100.0, "100")]
-    y = Axis("distance to the minimum (no unit)", 3e-4, 300.0, ticks, log=True)
+    ticks = [(1e-3, "10⁻³"), (1e-2, "10⁻²"), (0.1, "10⁻¹"), (1.0, "10⁰"), (10.0, "10¹"), (100.0, "10²")]
+    y = Axis("distance to the minimum", 3e-4, 300.0, ticks, log=True)
     return Pane(
         "The distance that is left",
         x,
@@ -104,10 +105,8 @@ def _factor_pane(
 ) -> Pane:
     """Return the V of theory: the factor per step against the learning rate, with its two landmarks."""
     end = float(rates[-1])
-    x = Axis(
-        "learning rate (no unit)", 0.0, end, [(t, f"{t:.1f}") for t in np.arange(0, end + 1e-9, limit / 4)]
-    )
-    y = Axis("factor per step (no unit)", 0.6, 1.5, [(t, f"{t:.1f}") for t in np.arange(0.6, 1.51, 0.1)])
+    x = Axis("learning rate", 0.0, end, [(t, f"{t:.1f}") for t in np.arange(0, end + 1e-9, limit / 4)])
+    y = Axis("factor per step", 0.6, 1.5, [(t, f"{t:.1f}") for t in np.arange(0.6, 1.51, 0.1)])
     fine = np.sort([*np.linspace(0, end, 90), best])
 
     def upright(at: float) -> list[np.ndarray]:
@@ -127,7 +126,7 @@ def _factor_pane(
             Layer([curve], stroke=COLORS["blue"], width=2),
         ],
         notes=[
-            Note(best, y.low, "best: 2/(L + μ)", "#00724F", "end", -6, -8),
+            Note(best, y.low, "best: 2/(L + ℓ)", "#00724F", "end", -6, -8),
             Note(limit, y.low, "limit: 2/L", "#A84A00", "start", 6, -8),
             Note(0.0, 1.0, "above 1: diverges", MUTED, "start", 6, -6),
         ],

@@ -65,6 +65,6 @@ def alt(text: str) -> None:
     escaped = html.escape(text)
     caption = (
         f'<p class="pu-caption" style="margin:2px 0 8px;max-width:46rem;font-size:13px;line-height:1.45;'
-        f'color:var(--jp-ui-font-color2,{MUTED})">{escaped}</p>'
+        f'color:var(--jp-content-font-color2,{MUTED})">{escaped}</p>'
     )
     display({"text/html": caption, "text/plain": text}, raw=True)

@@ -140,6 +140,37 @@ def write_notebook(path: Path, cells: Sequence[str]) -> Path:
     return path
 
 
+# For every text in the cards: [where, text, contrast to the colour behind it, by WCAG's formula].
+CONTRASTS = """() => {
+    const parse = text => {
+        const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+        return { rgb: [r, g, b], a };
+    };
+    const over = (top, alpha, base) => top.map((each, k) => alpha * each + (1 - alpha) * base[k]);
+    const behind = node => {
+        for (; node; node = node.parentElement) {
+            const { rgb, a } = parse(getComputedStyle(node).backgroundColor);
+            if (a === 1) return rgb;
+            if (a > 0) return over(rgb, a, behind(node.parentElement));
+        }
+        return [255, 255, 255];
+    };
+    const light = rgb => rgb.map(each => each / 255)
+        .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, each, k) => sum + each * [0.2126, 0.7152, 0.0722][k], 0);
+    const own = node => [...node.childNodes].some(each => each.nodeType === 3 && each.data.trim());
+    return [...document.querySelectorAll(".pu-card *, .pu-caption")]
+        .filter(node => own(node) && !node.matches("style, script, .pu-note") && node.getClientRects().length)
+        .map(node => {
+            const style = getComputedStyle(node), back = behind(node);
+            const { rgb, a } = parse(node instanceof SVGElement ? style.fill : style.color);
+            const [low, high] = [light(over(rgb, a * style.opacity, back)), light(back)].sort((x, y) => x - y);
+            return [node.getAttribute("class") || node.localName, node.textContent.trim(),
+                (high + 0.05) / (low + 0.05)];
+        });
+}"""
+
+
 class Notebook:
     """One notebook, open in JupyterLab.
 
@@ -147,10 +178,11 @@ class Notebook:
         browser: from ``chromium()``.
         server: from ``jupyterlab()``.
         name: of the notebook, within the server's folder.
+        scale: device pixels per pixel; 2 for pictures that are shown elsewhere.
     """
 
-    def __init__(self, browser: Any, server: Server, name: str) -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
+    def __init__(self, browser: Any, server: Server, name: str, scale: int = 1) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
         self.name = name
@@ -213,6 +245,36 @@ class Notebook:
             for cell in self.cells()
             if cell["cell_type"] == "code" and "".join(cell["source"]).strip() and not cell["execution_count"]
         ]
+
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme, ``Light`` or ``Dark``."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+            f"JupyterLab {name}",
+        )
+        self.page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light", arg=str(name == "Light").lower()
+        )
+        self.page.wait_for_timeout(500)  # its style sheet is still being read
+
+    def contrasts(self) -> list[tuple[str, str, float]]:
+        """Return class, text and contrast of every text in the widgets' cards."""
+        return [tuple(each) for each in self.page.evaluate(CONTRASTS)]
+
+    def picture(self, first: str, last: str, path: Path) -> None:
+        """Write a picture of the cells from the one with ``first`` to the one with ``last``, and no more."""
+        self.page.mouse.move(0, 0)
+        box = self.page.evaluate(
+            """([first, last]) => {
+                const cells = window.jupyterapp.shell.currentWidget.content.widgets;
+                const find = text => cells.find(cell =>
+                    cell.model.type === "code" && cell.model.sharedModel.source.includes(text)).node;
+                const [top, end] = [find(first), find(last)].map(node => node.getBoundingClientRect());
+                return { x: top.x, y: top.y, width: top.width, height: end.bottom - top.y };
+            }""",
+            [first, last],
+        )
+        self.page.screenshot(path=path, clip=box)
 
     def close(self) -> None:
         """Shut the kernel down and close the page."""

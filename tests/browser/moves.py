@@ -48,6 +48,9 @@ def move_live(page: Any, shots: Path, name: str) -> int:
                 "([image, before]) => image.src !== before && image.complete",
                 arg=[box.locator("img").element_handle(), before],
             )
+            said = handle.get_attribute("aria-valuetext")
+            assert len(said) <= 5, f"a screen reader says {said}"
+            assert handle.get_attribute("aria-label"), "a screen reader does not say what the slider sets"
         box.screenshot(path=shots / f"{name}-live-{index}.png")
     return int(boxes.count())
 
@@ -60,16 +63,36 @@ def commit_predictions(page: Any, shots: Path, name: str) -> int:
         box.scroll_into_view_if_needed()
         if box.locator("button", has_text="Committed").count():
             continue
-        radios, text = box.locator("input[type=radio]"), box.locator("input[type=text]")
-        if radios.count():
-            radios.first.focus()
-            page.keyboard.press("Space")
-        else:
-            text.focus()
-            page.keyboard.type("1.5")
-        box.locator("button").focus()
-        page.keyboard.press("Enter")
+        cells = page.locator(".jp-Cell").count()
+        # A click on the question, then the keyboard alone: Tab, arrows, Tab, Enter or the space bar.
+        box.locator(".pu-head").click()
+        page.keyboard.press("Tab")
+        radios = box.locator("input[type=radio]")
+        wanted = _choose(page, radios) if radios.count() else _type(page, box)
+        page.keyboard.press("Tab")
+        assert box.locator("button").evaluate("node => node === document.activeElement"), "Tab missed Commit"
+        page.keyboard.press("Space" if index % 2 else "Enter")
         box.locator("button", has_text="Committed").wait_for()
-        assert "Your prediction" in box.inner_text()
+        assert f"Your prediction: {wanted}." in box.inner_text()
+        assert page.locator(".jp-Cell").count() == cells, "JupyterLab took a key for itself"
         box.screenshot(path=shots / f"{name}-predict-{index}.png")
     return int(boxes.count())
+
+
+def _choose(page: Any, radios: Any) -> str:
+    """Walk the radio buttons by arrow keys, faster than any hand; return the text of the last one chosen."""
+    held = "nodes => nodes.findIndex(node => node === document.activeElement)"
+    assert radios.evaluate_all(held) == 0, "Tab missed the choices"
+    for key, by in (("ArrowDown", 1), ("ArrowDown", 1), ("ArrowUp", -1)):
+        at = radios.evaluate_all(held)
+        page.keyboard.press(key)
+        assert radios.evaluate_all(held) == (at + by) % radios.count(), f"{key} left the choice as it was"
+    assert radios.evaluate_all("nodes => nodes.filter(node => node.checked).length") == 1
+    return str(radios.nth(radios.evaluate_all(held)).evaluate("node => node.parentElement.innerText")).strip()
+
+
+def _type(page: Any, box: Any) -> str:
+    held = box.locator("input[type=text]").evaluate("node => node === document.activeElement")
+    assert held, "Tab missed the field"
+    page.keyboard.type("1.5")
+    return "1.5"

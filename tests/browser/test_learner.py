@@ -1,4 +1,7 @@
-"""A learner writes Nesterov momentum in lesson 04: told which mistake it is, they mend it and see it pass."""
+"""A learner writes Nesterov momentum in lesson 04: told which mistake it is, they mend it and see it pass.
+
+The two pictures that this leaves in artifacts/browser are those of README.md.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,16 @@ def test_a_slip_is_named_and_the_mended_rule_passes(
 ) -> None:
     # A copy: the other tests meet the lesson as it was delivered.
     shutil.copy(next(server.work.glob("04_*.ipynb")), server.work / "learner_04.ipynb")
-    notebook = driver.Notebook(browser, server, "learner_04.ipynb")
+    notebook = driver.Notebook(browser, server, "learner_04.ipynb", scale=2)
     try:
+        notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
         said = {}
         for which, source in (("slip", WRONG), ("tick", RIGHT)):
-            notebook.write_cell("def nesterov(", source)
+            notebook.write_cell("def nesterov(", source.rstrip())
             notebook.run_all()
             assert notebook.errors() == []
             notebook.show("def nesterov(")
-            notebook.page.screenshot(path=artifacts / f"04_momentum-{which}.png")
+            notebook.picture("def nesterov(", "check(nesterov)", artifacts / f"04_momentum-{which}.png")
             said[which] = notebook.output("check(nesterov)")
         assert "right in all cases" not in said["slip"]
         assert "look-ahead without lr" in said["slip"]

@@ -67,6 +67,58 @@ def test_predictions_are_taken_by_keyboard_and_locked(workshop: driver.Notebook,
     )
 
 
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_every_text_can_be_read_in_both_themes(
+    theme: str, workshop: driver.Notebook, artifacts: Path
+) -> None:
+    workshop.theme(theme)
+    for index, card in enumerate(workshop.page.locator(".pu-card").all()):
+        card.scroll_into_view_if_needed()
+        card.screenshot(path=artifacts / f"workshop-{theme.lower()}-{index}.png")
+    found = workshop.contrasts()
+    kinds = {name for each, _, _ in found for name in each.split()}
+    assert {"pu-head", "pu-caption", "pu-body", "pu-name", "pu-value", "widget-readout", "b"} <= kinds
+    assert any("Your prediction" in text for _, text, _ in found)
+    assert [(where, text, round(ratio, 2)) for where, text, ratio in found if ratio < 4.5] == []
+
+
+def test_keys_that_run_cells_still_do(workshop: driver.Notebook) -> None:
+    page = workshop.page
+    page.locator(".pu-live .noUi-handle").first.focus()
+    before = workshop.cells()[1]["execution_count"]
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_function(
+        """before => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[1]
+            .execution_count > before""",
+        arg=before,
+    )
+    assert len(workshop.cells()) == len(CELLS)
+
+
+def test_a_choice_made_while_the_kernel_is_busy_is_the_one_that_counts(
+    browser: Any, server: driver.Server
+) -> None:
+    driver.write_notebook(
+        server.work / "busy.ipynb",
+        ["from course.widgets import predict\npredict('workshop.busy', 'Which?', ['one', 'two', 'three'])"],
+    )
+    notebook = driver.Notebook(browser, server, "busy.ipynb")
+    try:
+        notebook.run_all()
+        radios = notebook.page.locator(".pu-predict input[type=radio]")
+        radios.first.wait_for()
+        notebook.page.evaluate(
+            """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
+                { code: "import time; time.sleep(2)" }); }"""
+        )
+        radios.nth(0).click()
+        radios.nth(1).click()
+        notebook.page.locator(".pu-predict button").click()
+        notebook.page.get_by_text("Your prediction: two.").wait_for()
+    finally:
+        notebook.close()
+
+
 def test_a_picture_that_fails_says_so(browser: Any, server: driver.Server) -> None:
     driver.write_notebook(
         server.work / "broken.ipynb",

@@ -78,7 +78,7 @@ def test_cases_and_outcomes_are_the_same_each_time(exercise):
     assert [str(case) for case in once] == [str(case) for case in twice]
     for case, other, expected in zip(once, twice, exercise.expected, strict=True):
         again = exercise.run(exercise.reference, other)
-        assert first_difference(case, again, expected) is None
+        assert first_difference(exercise, case, again, expected) is None
         assert soft_faults(again, expected) == []
         assert (again.notes, again.error, again.stopped) == (expected.notes, None, None)
         assert all(close(a.value, b.value) for a, b in zip(again.seen, expected.seen, strict=True))

@@ -29,8 +29,8 @@ def evidence(verdict):
 
 
 def test_a_mistake_that_needs_steps_and_elements_is_told_on_few():
-    """Wrong from the third step on, with several elements: told on three steps and one or two elements."""
-    verdict = check(heavy_ball_that(lambda d, step: d * 1.3 if step >= 2 and d.size > 1 else d))
+    """Wrong at the third step, with several elements: told on three steps and one or two elements."""
+    verdict = check(heavy_ball_that(lambda d, step: d * 1.3 if step == 2 and d.size > 1 else d))
     assert (verdict.status, verdict.slip) == ("failed", None)
     told = evidence(verdict)
     assert verdict.message == "delta, the amount to subtract, is 1.3 times what it should be at step 3."
