@@ -7,6 +7,7 @@ from the same start, on the same gradients, in float64; the figure is how far ap
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from course import oracle, rules
 from course.references import Grads, Missing, keras_path, load, optax_path, rule_path, torch_path
 from course.rules import Rule
 
-__all__ = ["CONVENTIONS", "Convention", "Measured", "measure", "page", "table"]
+__all__ = ["CONVENTIONS", "Convention", "Measured", "measure", "missing", "page", "table"]
 
 STEPS = 200
 LR = 2.0**-6  # the same number in float32, which Keras keeps its learning rate in
@@ -166,7 +167,7 @@ CONVENTIONS: tuple[Convention, ...] = (
         {"joint_norm": True}, _optax("lars", 1.0, weight_decay=0.1),
     ),
     Convention(
-        rules.LARS(1.0), "optax, timm", "lr outside or inside the buffer, once it is halved",
+        rules.LARS(1.0), "pytorch_optimizer", "lr outside the buffer, once it is halved",
         {"lr_in_buffer": False}, halved=True,
     ),
     Convention(
@@ -237,15 +238,21 @@ def _walk(rule: Rule, start: np.ndarray, grads: Grads, hessians: Grads, halved: 
     return np.stack(points)
 
 
-def table() -> list[tuple[str, str, str, str, str]]:
+def missing() -> list[str]:
+    """Return the packages that a figure needs and that are not installed."""
+    needed = ("optax", "jax", "keras", "pytorch_optimizer")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def table() -> list[tuple[str, ...]]:
     """Measure every convention and return rows: rule, where, what, apart, the option that does the same.
 
     A figure whose package is missing is a dash.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for convention in CONVENTIONS:
         try:
-            apart = f"{measure(convention).apart:.0e}"
+            apart = f"{measure(convention).apart:.1e}"
         except Missing:
             apart = "-"
         told = convention.switched

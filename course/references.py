@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,7 +122,9 @@ def keras_path(
     optimizer = make(keras.optimizers)
     optimizer.build([variable])
     points = [start]
-    with _keras_floats(keras, str(start.dtype)):
+    with _keras_floats(keras, str(start.dtype)), warnings.catch_warnings():
+        # Keras' own way from a tensor to NumPy is deprecated by NumPy.
+        warnings.simplefilter("ignore", DeprecationWarning)
         for g in grads:
             optimizer.apply([keras.ops.convert_to_tensor(g)], [variable])
             points.append(keras.ops.convert_to_numpy(variable).copy())
