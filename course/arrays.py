@@ -26,6 +26,7 @@ __all__ = [
     "minimum",
     "norm",
     "sign",
+    "smallest_normal",
     "sqrt",
     "to_numpy",
     "where",
@@ -86,6 +87,11 @@ def mean(x: Array, axis: int) -> Array:
 def machine_epsilon(x: Array) -> float:
     """Return the spacing of the numbers of ``x``'s dtype at 1 (1.2e-7 in float32)."""
     return float(array_namespace(_boxed(x)).finfo(x.dtype).eps)
+
+
+def smallest_normal(x: Array) -> float:
+    """Return the least positive number that ``x``'s dtype holds with full precision (6e-5 in float16)."""
+    return float(array_namespace(_boxed(x)).finfo(x.dtype).smallest_normal)
 
 
 def norm(x: Array) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from course.arrays import Array, absolute, clip, maximum, minimum, sign, zeros_like
+from course.arrays import Array, absolute, clip, maximum, minimum, sign, smallest_normal, zeros_like
 from course.rules.base import Rule, State
 from course.rules.sgd import shrinkage
 
@@ -90,8 +90,7 @@ class Sophia(Rule):
         rho: "G": factor on the curvature; "H": the limit on each element's step (``p`` elsewhere), > 0.
         weight_decay: decoupled, >= 0.
         variant: "G" for Gauss-Newton-Bartlett estimates, "H" for Hutchinson's.
-        eps: keeps the quotient finite, >= 0; None is 1e-15 for "G" and 1e-12 for "H" (which float16 rounds
-            to 0: give it a larger one there).
+        eps: keeps the quotient finite, >= 0; None is 1e-15 for "G", 1e-12 for "H" (in float16: 6e-5).
         bias_correction: take ``m / (1 - beta1^t)`` for m, as Adam does.
         maximize: climb instead of descend.
 
@@ -157,7 +156,8 @@ class Sophia(Rule):
         """Return ``(delta, state)`` for one array."""
         g, h = -grad if self.maximize else grad, state["h"]
         formula, usual = (sophia_g, 1e-15) if self.variant == "G" else (sophia_h, 1e-12)
-        eps = usual if self.eps is None else self.eps
+        # float16 would round 1e-15 to 0, and 0 / 0 is no step.
+        eps = max(usual, smallest_normal(param)) if self.eps is None else self.eps
         beta1, t = self.betas[0], state["step"] + 1
         correction1 = 1 - beta1**t if self.bias_correction else 1.0
         delta, m = formula(g, state["m"], h, self.lr, beta1, correction1, self.rho, eps)

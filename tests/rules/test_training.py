@@ -95,6 +95,46 @@ def test_its_loss_curve_is_torchs(name, monkeypatch):
     assert max(abs(a - b) for a, b in zip(curve_of_rule, reference, strict=True)) <= 1e-9
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_it_resumes_from_its_state_dict(name, tmp_path):
+    """Saved, loaded with torch's safe loader and continued, it ends where it would have ended."""
+    unbroken, broken = network(), network()
+    x, y = digits()
+
+    def go(model, optimizers, steps: int) -> None:
+        for _ in range(steps):
+            model.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[:64]), y[:64]).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+
+    go(unbroken, optimizers_for(rule_named(name), unbroken), 6)
+    first = optimizers_for(rule_named(name), broken)
+    go(broken, first, 3)
+    torch.save([optimizer.state_dict() for optimizer in first], tmp_path / "saved.pt")
+    second = optimizers_for(rule_named(name), broken)
+    for optimizer, saved in zip(second, torch.load(tmp_path / "saved.pt"), strict=True):
+        optimizer.load_state_dict(saved)
+    go(broken, second, 3)
+    for a, b in zip(unbroken.parameters(), broken.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSProp", "NAdam"])
+def test_one_cycle_drives_it_as_it_drives_torch(name):
+    """The schedule changes lr and the momentum, which is the first of two betas for Adam's family."""
+    mine, theirs, rule = network(), network(), rule_named(name)
+    rule = rule.with_hyperparameters(**({"momentum": 0.5} if name == "RMSProp" else {}))
+    ends = []
+    for model, kind in ((mine, RuleOptimizer), (theirs, torchs)):
+        optimizer = kind(list(model.parameters()), rule)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=STEPS + 1)
+        optimizer.register_step_post_hook(lambda *_, s=schedule: s.step())
+        with oracle.scalars_as_exact_as(next(model.parameters())):
+            ends.append(curve(model, [optimizer])[-1])
+    assert abs(ends[0] - ends[1]) <= 1e-9
+
+
 def test_sophia_trains_with_gauss_newton_bartlett_estimates():
     """As in the paper: every ten steps an estimate, from labels that the model itself draws."""
     model, rule = network(), Sophia(lr=1e-2, rho=0.04)
