@@ -107,3 +107,20 @@ def test_lamb_clips_over_the_whole_tree():
     np.testing.assert_allclose(state["b"]["c"]["v"], expected_state["b"]["c"]["v"], rtol=1e-15)
     short, _ = rule.update(tenth, rule.init(tree), tree)
     np.testing.assert_allclose(short["a"], expected["a"], rtol=1e-15)  # a short gradient is not scaled up
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_lines_run_on_jax(name):
+    """The third array library: nothing in a rule is NumPy's or torch's own."""
+    jax = pytest.importorskip("jax", reason=references.INSTALL)
+    rule = ALL[name](lr=0.05)
+    start = oracle.start(rule)
+    grads = list(oracle.gradients(start.shape, 50))
+    with jax.enable_x64(True):
+        theta = jax.numpy.asarray(start)
+        state = rule.init(theta)
+        for g in grads:
+            delta, state = rule.update(jax.numpy.asarray(g), state, theta)
+            theta = theta - delta
+        assert isinstance(theta, jax.Array)
+        assert oracle.deviation(np.asarray(theta), rule_path(rule, start, grads)[-1]) <= oracle.GATES["float64"]
