@@ -80,6 +80,7 @@ class Adafactor(Rule):
     elementwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("weight_decay")
         self._require_rate("beta2_decay", least=-math.inf, most=0.0)

@@ -78,6 +78,7 @@ class AdaGrad(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"sum", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value"):
             self._require_rate(field)
 
@@ -137,6 +138,7 @@ class Adadelta(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"square_avg", "acc_delta"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         self._require_rate("rho", most=1.0)

@@ -78,6 +78,7 @@ class Adam(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "v", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay", "eps_root"):
             self._require_rate(field)
         self._require_betas()

@@ -80,6 +80,7 @@ class AMSGrad(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "v", "v_max", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         self._require_betas()
@@ -151,6 +152,7 @@ class Adamax(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "u", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         self._require_betas()

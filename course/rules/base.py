@@ -42,6 +42,12 @@ class Rule:
     # Whether the rule is made for matrices and refuses every other shape.
     only_matrices: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        """Refuse a switch that is neither on nor off: ``maximize="no"`` would climb."""
+        for field in fields(self):
+            if isinstance(field.default, bool):
+                self._require_one_of(field.name, True, False)
+
     def init(self, param: Any) -> State:
         """Return the state before the first step: named arrays of the parameter's shape and dtype.
 

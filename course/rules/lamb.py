@@ -67,6 +67,7 @@ class LAMB(Rule):
     elementwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay", "trust_eps"):
             self._require_rate(field)
         for field in ("max_weight_norm", "max_grad_norm"):

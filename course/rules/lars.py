@@ -80,6 +80,7 @@ class LARS(Rule):
     elementwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "weight_decay", "trust_coefficient", "eps"):
             self._require_rate(field)
         self._require_rate("momentum", most=1.0)

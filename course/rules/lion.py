@@ -57,6 +57,7 @@ class Lion(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("weight_decay")
         self._require_betas()

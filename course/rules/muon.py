@@ -95,6 +95,7 @@ class Muon(Rule):
     only_matrices: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "weight_decay", "eps"):
             self._require_rate(field)
         self._require_rate("momentum", most=1.0)

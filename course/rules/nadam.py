@@ -85,6 +85,7 @@ class NAdam(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "v", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         if self.momentum_decay != math.inf:
@@ -162,6 +163,7 @@ class RAdam(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "v", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         self._require_rate("threshold", least=4.0)

@@ -95,6 +95,7 @@ class RMSProp(Rule):
     maximize: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "eps", "weight_decay"):
             self._require_rate(field)
         for field in ("alpha", "momentum"):

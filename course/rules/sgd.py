@@ -88,6 +88,7 @@ class SGD(Rule):
     maximize: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("weight_decay")
 
@@ -144,6 +145,7 @@ class HeavyBall(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"buffer", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("momentum", most=1.0)
         self._require_rate("dampening", most=1.0)
@@ -205,6 +207,7 @@ class Nesterov(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"buffer"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("momentum", most=1.0)
         self._require_rate("weight_decay")

@@ -126,6 +126,7 @@ class Sophia(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"m", "h", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("lr", "weight_decay", "rho"):
             self._require_rate(field)
         if self.eps is not None:

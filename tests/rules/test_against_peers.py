@@ -123,4 +123,5 @@ def test_the_same_lines_run_on_jax(name):
             delta, state = rule.update(jax.numpy.asarray(g), state, theta)
             theta = theta - delta
         assert isinstance(theta, jax.Array)
-        assert oracle.deviation(np.asarray(theta), rule_path(rule, start, grads)[-1]) <= oracle.GATES["float64"]
+        end = np.asarray(theta)
+    assert oracle.deviation(end, rule_path(rule, start, grads)[-1]) <= oracle.GATES["float64"]

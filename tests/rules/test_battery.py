@@ -278,7 +278,7 @@ def _in(library, state: dict) -> dict:
 def bad_values(make: type[Rule]):
     for name, value in make().hyperparameters().items():
         if isinstance(value, bool):
-            continue
+            yield from ((name, bad) for bad in ("no", 1, None))
         if isinstance(value, float):
             yield from ((name, bad) for bad in (float("nan"), "0.1", [0.1], True))
             yield name, float("inf") if value <= 0 and name == "beta2_decay" else -float("inf")
