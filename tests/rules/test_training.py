@@ -19,6 +19,15 @@ LR = {
 STEPS, BATCH = 200, 64
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A network this small is slower on two threads, and far slower where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = load_digits()
     return torch.tensor(images).double().reshape(len(images), -1), torch.tensor(labels)
