@@ -15,13 +15,18 @@ Array = Any  # a NumPy array, a torch tensor, or another array of the array API 
 
 __all__ = [
     "Array",
+    "absolute",
+    "clip",
     "copy",
     "is_array",
     "is_floating",
+    "machine_epsilon",
     "maximum",
+    "mean",
     "minimum",
     "norm",
     "sign",
+    "smallest_normal",
     "sqrt",
     "to_numpy",
     "where",
@@ -54,6 +59,11 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     return array_namespace(_boxed(condition)).where(condition, x, y)
 
 
+def absolute(x: Array) -> Array:
+    """Return the absolute value of each element, in the dtype of ``x``."""
+    return array_namespace(_boxed(x)).abs(x)
+
+
 def maximum(x: Array, y: Array | float) -> Array:
     """Return the larger of ``x`` and ``y``, elementwise; a NaN in ``x`` stays one."""
     return where(x < y, y + zeros_like(x), x)
@@ -62,6 +72,26 @@ def maximum(x: Array, y: Array | float) -> Array:
 def minimum(x: Array, y: Array | float) -> Array:
     """Return the smaller of ``x`` and ``y``, elementwise; a NaN in ``x`` stays one."""
     return where(x > y, y + zeros_like(x), x)
+
+
+def clip(x: Array, least: float, most: float) -> Array:
+    """Return ``x`` with each element brought into ``[least, most]``; a NaN stays one."""
+    return minimum(maximum(x, least), most)
+
+
+def mean(x: Array, axis: int) -> Array:
+    """Return the mean along ``axis``, which stays as an axis of length 1; 0 along an empty one."""
+    return array_namespace(_boxed(x)).sum(x, axis=axis, keepdims=True) / max(x.shape[axis], 1)
+
+
+def machine_epsilon(x: Array) -> float:
+    """Return the spacing of the numbers of ``x``'s dtype at 1 (1.2e-7 in float32)."""
+    return float(array_namespace(_boxed(x)).finfo(x.dtype).eps)
+
+
+def smallest_normal(x: Array) -> float:
+    """Return the least positive number that ``x``'s dtype holds with full precision (6e-5 in float16)."""
+    return float(array_namespace(_boxed(x)).finfo(x.dtype).smallest_normal)
 
 
 def norm(x: Array) -> Array:

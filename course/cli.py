@@ -71,6 +71,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     for name, text, options, run in (
         ("lab", "open the course in JupyterLab, in a folder of your own", _lab_options, _lab),
         ("progress", "show which exercises are solved", None, _progress),
+        ("rules", "list the update rules, each measured beside its reference", None, _rules),
+        (
+            "conventions",
+            "show where libraries and papers differ, with figures",
+            _conventions_options,
+            _conventions,
+        ),
         ("build", "make the notebooks from solutions/NN_topic.py", _build_options, _build),
     ):
         command = subparsers.add_parser(name, help=text, description=f"{text}.", allow_abbrev=False)
@@ -122,6 +129,10 @@ def _build_options(parser: _Parser) -> None:
     )
 
 
+def _conventions_options(parser: _Parser) -> None:
+    parser.add_argument("--write", action="store_true", help="write course/rules/CONVENTIONS.md instead")
+
+
 def _lab(arguments: argparse.Namespace) -> int:
     from course.authoring import lab
     from course.authoring.tree import find_root
@@ -139,6 +150,34 @@ def _progress(arguments: argparse.Namespace) -> int:
         print(grading.progress_text())
     except CourseError as error:
         raise AuthoringError(str(error)) from error
+    return OK
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from course import catalogue
+
+    print(catalogue.aligned(catalogue.HEAD, catalogue.rows()))
+    print(
+        "\nbytes: of the state, a parameter in float32. float64, float32: the worst deviation from the"
+        f" references over\n{catalogue.STEPS} steps, measured just now in the metric of course.oracle."
+    )
+    return OK
+
+
+def _conventions(arguments: argparse.Namespace) -> int:
+    from course import catalogue, conventions, rules
+    from course.references import INSTALL
+
+    if arguments.write:
+        if missing := conventions.missing():
+            raise AuthoringError(f"{', '.join(missing)} not installed, so nothing is written: {INSTALL}")
+        path = Path(rules.__file__).with_name("CONVENTIONS.md")
+        path.write_text(conventions.page(), encoding="utf-8")
+        print(f"wrote {path}")
+        return OK
+    print(catalogue.aligned(("rule", "who", "does what", "apart", "the same here"), conventions.table()))
+    if missing := conventions.missing():
+        print(f"\nno figure where {', '.join(missing)} would be needed: {INSTALL}")
     return OK
 
 

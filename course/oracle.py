@@ -8,21 +8,44 @@ float32 differs from other correct code by any factor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from course import rules
 from course.arrays import Array, copy, to_numpy
-from course.rules import SGD, HeavyBall, Nesterov, Rule
+from course.rules import Rule
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GATES", "Reference", "Report", "beside", "deviation", "gradients", "torch_reference"]
+__all__ = ["GATES", "Reference", "Report", "beside", "deviation", "gate", "gradients", "torch_reference"]
 
 # What a correct rule stays under after 200 steps, in the metric above.
 GATES = {"float64": 1e-14, "float32": 3e-6}
+# Where torch itself computes less exactly: its Newton-Schulz iteration runs in bfloat16.
+LOOSER: dict[type[Rule], dict[str, float]] = {rules.Muon: {"float64": 1e-2, "float32": 1e-2}}
+
+# Each rule's counterpart: the class in torch.optim, what it is told beside the rule's own hyperparameters,
+# and those of the rule that torch does not have, with the only value at which both compute the same.
+IN_TORCH: dict[type[Rule], tuple[str, dict[str, Any], dict[str, Any]]] = {
+    rules.SGD: ("SGD", {}, {}),
+    rules.HeavyBall: ("SGD", {}, {}),
+    rules.Nesterov: ("SGD", {"nesterov": True}, {}),
+    rules.AdaGrad: ("Adagrad", {}, {"eps_in_sqrt": False}),
+    rules.Adadelta: ("Adadelta", {}, {}),
+    rules.RMSProp: ("RMSprop", {}, {"eps_in_sqrt": False, "lr_in_buffer": False}),
+    rules.Adam: ("Adam", {}, {"eps_root": 0, "eps_hat": False}),
+    rules.AdamW: ("AdamW", {}, {"eps_root": 0, "eps_hat": False}),
+    rules.AMSGrad: ("Adam", {"amsgrad": True}, {"max_of_corrected": False}),
+    rules.Adamax: ("Adamax", {}, {"eps_in_max": True}),
+    rules.NAdam: ("NAdam", {}, {}),
+    rules.RAdam: ("RAdam", {}, {"threshold": 5, "eps_hat": True}),
+    rules.Adafactor: ("Adafactor", {}, {"relative_step": True, "eps_added": False}),
+    rules.Muon: ("Muon", {}, {}),
+}
 
 Reference = Callable[[list["torch.Tensor"]], "torch.optim.Optimizer"]
 
@@ -79,19 +102,24 @@ def torch_reference(rule: Rule) -> Reference:
 
     Raises:
         KeyError: torch has no counterpart of this rule, or the oracle does not know it.
+        ValueError: a hyperparameter has a value that torch's counterpart does not offer.
     """
     import torch
 
-    if isinstance(rule, SGD):
-        options: dict[str, Any] = {}
-    elif isinstance(rule, HeavyBall):
-        options = {"momentum": rule.momentum, "dampening": rule.dampening}
-    elif isinstance(rule, Nesterov):
-        options = {"momentum": rule.momentum, "nesterov": True}
-    else:
+    if type(rule) not in IN_TORCH:
         raise KeyError(f"oracle: no torch reference is known for {type(rule).__name__}")
-    options |= {"lr": rule.lr, "weight_decay": rule.weight_decay, "maximize": rule.maximize}
-    return lambda params: torch.optim.SGD(params, **options)
+    name, told, own = IN_TORCH[type(rule)]
+    options = rule.hyperparameters()
+    for field, value in own.items():
+        if options.pop(field) != value:
+            raise ValueError(f"oracle: torch.optim.{name} has no {field}: it is {value!r} there")
+    return lambda params: getattr(torch.optim, name)(params, **options, **told)
+
+
+def gate(rule: object, dtype: str) -> float:
+    """Return what a correct rule stays under beside its torch reference in this dtype."""
+    looser = LOOSER.get(type(rule), {}) if isinstance(rule, Rule) else {}
+    return looser.get(dtype, GATES.get(dtype, GATES["float32"]))
 
 
 @dataclass(frozen=True)
@@ -137,7 +165,8 @@ def beside(
     Args:
         rule: a rule, or any function ``(grad, state, param) -> (delta, state)``.
         reference: a factory ``params -> torch.optim.Optimizer``; for a rule, its counterpart by default.
-        param: where to start, a NumPy array or torch tensor; by default 24 float64 normal draws.
+        param: where to start, a NumPy array or torch tensor; by default 24 float64 normal draws (as a
+            matrix where the rule is for matrices only).
         state: the first state; for a rule, ``rule.init(param)`` by default.
         steps: how many steps. seed: of the gradients.
     """
@@ -151,7 +180,7 @@ def beside(
         raise ValueError(
             "oracle.beside: a function needs its reference, e.g. lambda p: torch.optim.SGD(p, lr=.1)"
         )
-    theta = np.random.default_rng(seed + 1).normal(size=24) if param is None else copy(param)
+    theta = start(rule, seed) if param is None else copy(param)
     other = torch.nn.Parameter(torch.tensor(to_numpy(theta)))
     optimizer = reference([other])
     if isinstance(rule, Rule) and state is None:
@@ -164,9 +193,29 @@ def beside(
         delta, state = update(grad, state, theta)
         theta = theta - delta
         other.grad = torch.tensor(g)
-        optimizer.step()
+        with scalars_as_exact_as(other):
+            optimizer.step()
         mine.append(to_numpy(theta).copy())
         theirs.append(to_numpy(other).copy())
         parted.append(deviation(mine[-1], theirs[-1]))
     at = int(np.argmax(parted))
-    return Report(steps, parted[at], at, GATES.get(dtype, GATES["float32"]), np.stack(mine), np.stack(theirs))
+    return Report(steps, parted[at], at, gate(rule, dtype), np.stack(mine), np.stack(theirs))
+
+
+@contextmanager
+def scalars_as_exact_as(param: torch.Tensor) -> Iterator[None]:
+    """Let torch keep a float64 parameter's own scalars in float64: NAdam's product, in float32 by default."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if param.dtype == torch.float64 else before)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def start(rule: object, seed: int = 0) -> np.ndarray:
+    """Return 24 normal draws to begin at, as a matrix for a rule that is for matrices only."""
+    draws = np.random.default_rng(seed + 1).normal(size=24)
+    return draws.reshape(4, 6) if isinstance(rule, Rule) and rule.only_matrices else draws

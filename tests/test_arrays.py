@@ -105,3 +105,15 @@ def test_to_numpy_takes_what_torch_has():
     assert arrays.to_numpy(torch.tensor([1.5], dtype=torch.bfloat16)).dtype == np.float32
     assert arrays.to_numpy(torch.ones(2, requires_grad=True)).tolist() == [1, 1]
     assert arrays.to_numpy(np.float64(2)).shape == ()
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_the_functions_of_the_adaptive_rules(make):
+    x = make([[-2.0, 0.5], [float("nan"), 3.0]])
+    np.testing.assert_array_equal(arrays.to_numpy(arrays.absolute(x)), [[2, 0.5], [np.nan, 3]])
+    np.testing.assert_array_equal(arrays.to_numpy(arrays.clip(x, -1.0, 1.0)), [[-1, 0.5], [np.nan, 1]])
+    np.testing.assert_array_equal(arrays.to_numpy(arrays.mean(x, 1)), [[-0.75], [np.nan]])
+    assert tuple(arrays.mean(x[:0], 0).shape) == (1, 2)
+    assert not arrays.mean(x[:0], 0).any()
+    assert arrays.machine_epsilon(x) in (2.0**-52, 2.0**-23)
+    assert arrays.smallest_normal(make(1.0)) < 1e-37

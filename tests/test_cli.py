@@ -25,7 +25,7 @@ def test_alone_it_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(word in out for word in ("lab", "progress", "build"))
 
 
-@pytest.mark.parametrize("command", ["lab", "progress", "build"])
+@pytest.mark.parametrize("command", ["lab", "progress", "rules", "conventions", "build"])
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
@@ -40,7 +40,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["biuld"], "there is no command 'biuld'; did you mean 'build'?"),
-        (["zzz"], "there is no command 'zzz'; there are lab, progress, build"),
+        (["zzz"], "there is no command 'zzz'; there are lab, progress, rules, conventions, build"),
         (["--versoin"], "there is no option '--versoin'; did you mean '--version'?"),
         (["build", "--froce"], "there is no option '--froce'; did you mean '--force'?"),
         (["lab", "--no-browsr=1"], "there is no option '--no-browsr'; did you mean '--no-browser'?"),
@@ -93,6 +93,32 @@ def test_progress_folder_in_trouble_is_one_line(
 
     monkeypatch.setattr("course.grading.progress_text", fail)
     assert run(capsys, "progress") == (1, "", "course progress: the progress folder cannot be read\n")
+
+
+def test_rules_prints_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    from course.rules import ALL
+
+    code, out, err = run(capsys, "rules")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1 : 1 + len(ALL)]] == list(ALL)
+    assert "torch.optim.AdamW" in out
+
+
+def test_conventions_prints_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from course.conventions import CONVENTIONS
+
+    code, out, err = run(capsys, "conventions")
+    assert (code, err) == (0, "")
+    assert all(c.what in out for c in CONVENTIONS)
+
+
+def test_conventions_are_not_written_without_the_packages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("course.conventions.missing", lambda: ["optax"])
+    code, out, err = run(capsys, "conventions", "--write")
+    assert (code, out) == (1, "")
+    assert err.startswith("course conventions: optax not installed, so nothing is written: pip install")
 
 
 def test_check_of_a_small_checkout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

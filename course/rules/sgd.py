@@ -22,6 +22,15 @@ def regularized(g: Array, theta: Array, weight_decay: float, maximize: bool) -> 
     return g + weight_decay * theta if weight_decay != 0 else g
 
 
+def shrinkage(theta: Array, lr: float, weight_decay: float) -> Array | float:
+    """Return what decoupled decay takes away: ``theta - (1 - lr weight_decay) theta``.
+
+    Not ``lr weight_decay theta``: in float32 the factor ``1 - 1e-5`` is rounded, the same way at every step,
+    and only written so does the parameter end where libraries that multiply by it do.
+    """
+    return theta - (1 - lr * weight_decay) * theta if weight_decay != 0 else 0.0
+
+
 def sgd(g: Array, lr: float) -> Array:
     """Return ``lr g``."""
     delta = lr * g
@@ -79,6 +88,7 @@ class SGD(Rule):
     maximize: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("weight_decay")
 
@@ -135,6 +145,7 @@ class HeavyBall(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"buffer", "step"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("momentum", most=1.0)
         self._require_rate("dampening", most=1.0)
@@ -196,6 +207,7 @@ class Nesterov(Rule):
     state_names: ClassVar[frozenset[str]] = frozenset({"buffer"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_rate("lr")
         self._require_rate("momentum", most=1.0)
         self._require_rate("weight_decay")

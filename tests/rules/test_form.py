@@ -13,7 +13,8 @@ from course.arrays import to_numpy
 from course.rules import ALL, SGD, AddDecay, HeavyBall, Nesterov, Rule, Scale, chain
 
 EXAMPLES = {
-    **{name: rule(lr=0.1) for name, rule in ALL.items()},
+    # The battery (test_battery.py) has the rules that take norms or are for matrices only.
+    **{name: rule(lr=0.1) for name, rule in ALL.items() if rule.elementwise},
     "SGD decayed": SGD(lr=0.1, weight_decay=0.1, maximize=True),
     "HeavyBall dampened": HeavyBall(lr=0.1, dampening=0.3, weight_decay=0.1),
     "Nesterov decayed": Nesterov(lr=0.1, weight_decay=0.1, maximize=True),
@@ -57,7 +58,7 @@ def test_dtype_and_shape_are_kept(rule, dtype, shape):
         assert (theta.shape, theta.dtype) == (shape, np.dtype(dtype))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [n for n in ALL if n in EXAMPLES])
 @pytest.mark.parametrize("lr", [np.float64(0.1), np.float32(0.1), np.array(0.1)], ids=lambda x: repr(x))
 def test_a_numpy_learning_rate_does_not_change_the_dtype(name, lr):
     """np.float64 is a float and still turns float32 arrays into float64 ones, if one lets it."""
@@ -141,10 +142,10 @@ def test_bad_input_is_refused_before_anything_is_computed(rule, grad, param, err
 def test_a_foreign_state_is_refused(rule):
     theta = np.ones(2)
     good = rule.init(theta)
-    for state in ({}, None, [], {"m": theta}, good | {"more": 1}, "state", dict.fromkeys([*good][:-1])):
+    for state in ({}, None, [], {"other": theta}, good | {"more": 1}, "state", dict.fromkeys([*good][:-1])):
         with pytest.raises(ValueError, match="this state is not mine"):
             rule.update(theta, state, theta)
-    with pytest.raises(ValueError, match=r"state 'buffer' has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"state '\w+' has shape \(3,\)"):
         rule.update(theta, rule.init(np.ones(3)), theta)
 
 

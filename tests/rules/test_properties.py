@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from course.landscapes import Quadratic
-from course.rules import ALL, SGD, HeavyBall, Nesterov
+from course.rules import SGD, HeavyBall, Nesterov
 
+ALL = {rule.__name__: rule for rule in (SGD, HeavyBall, Nesterov)}
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 vectors = hnp.arrays(np.float64, st.integers(1, 6), elements=numbers)
 gradients = st.integers(1, 5).flatmap(
