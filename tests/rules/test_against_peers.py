@@ -91,7 +91,7 @@ def test_without_the_switch_they_part(peer):
 
 
 def test_a_peer_that_is_missing_says_how_to_install_it():
-    with pytest.raises(Missing, match=r"nosuchpackage is not installed: pip install .*\[peers\]"):
+    with pytest.raises(Missing, match=r"nosuchpackage is not installed: pip install .*\[dev,peers\]"):
         references.load("nosuchpackage.inner")
 
 
