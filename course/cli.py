@@ -196,3 +196,7 @@ def _build(arguments: argparse.Namespace) -> int:
     if not problems:
         print("every notebook is what its source gives")
     return FAILED if problems else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from course import oracle, rules
-from course.references import Grads, Missing, keras_path, load, optax_path, rule_path, torch_path
+from course.references import (
+    Grads,
+    Missing,
+    keras_path,
+    load,
+    optax_path,
+    rule_path,
+    textbook_path,
+    torch_path,
+)
 from course.rules import Rule
 
 __all__ = ["CONVENTIONS", "Convention", "Measured", "measure", "missing", "page", "table"]
@@ -81,6 +90,22 @@ def _torch(name: str, **options: Any) -> Theirs:
 _PAPERS_ADAFACTOR = {"eps_added": True, "eps": (1e-30, 1e-3)}
 
 CONVENTIONS: tuple[Convention, ...] = (
+    Convention(
+        rules.SGD(LR, weight_decay=0.1), "MLX until January 2024", "no decay without momentum (issue 440)",
+        {"weight_decay": 0.0},
+    ),
+    Convention(
+        rules.HeavyBall(LR), "Sutskever et al., Keras", "lr inside the buffer, once it is halved",
+        None, textbook_path(LR, lr_inside=True), halved=True,
+    ),
+    Convention(
+        rules.HeavyBall(LR, dampening=0.5), "MLX until January 2024", "the first buffer is dampened too",
+        None, textbook_path(LR, dampened=0.5),
+    ),
+    Convention(
+        rules.Nesterov(LR), "the textbook", "stores theta; torch stores the look-ahead point",
+        None, textbook_path(LR),
+    ),
     Convention(
         rules.AdaGrad(LR), "optax", "eps (1e-7) inside the root, the sum starts at 0.1",
         {"eps_in_sqrt": True, "eps": 1e-7, "initial_accumulator_value": 0.1}, _optax("adagrad", LR),

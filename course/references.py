@@ -21,7 +21,7 @@ from course import oracle, rules
 from course.arrays import copy, to_numpy
 from course.rules import Rule, Sophia
 
-__all__ = ["PEERS", "Missing", "Peer", "keras_path", "optax_path", "rule_path", "torch_path"]
+__all__ = ["PEERS", "Missing", "Peer", "keras_path", "optax_path", "rule_path", "textbook_path", "torch_path"]
 
 Grads = Sequence[np.ndarray]
 Path = Callable[[Any, np.ndarray, Grads, Grads], np.ndarray]
@@ -272,3 +272,26 @@ def switched(rule: Rule, peer: Peer) -> Rule:
     return rule.with_hyperparameters(
         **{n: own.get(v, v) if isinstance(v, str) else v for n, v in peer.switched}
     )
+
+
+def textbook_path(
+    lr: float, dampened: float = 0.0, lr_inside: bool = False
+) -> Callable[[np.ndarray, Grads], np.ndarray]:
+    """Return the heavy ball of textbooks (momentum 0.9) as a function of start and gradients.
+
+    Args:
+        lr: learning rate; where it stands inside the buffer it is halved at half time, which shows that.
+        dampened: the share of every gradient, the first one too, that the buffer leaves out.
+        lr_inside: whether lr is multiplied into the buffer.
+    """
+
+    def path(start: np.ndarray, grads: Grads) -> np.ndarray:
+        theta, buffer, points = start, 0 * start, [start]
+        for t, g in enumerate(grads):
+            rate = lr / 2 if lr_inside and t >= len(grads) // 2 else lr
+            buffer = 0.9 * buffer + (rate if lr_inside else 1.0) * (1 - dampened) * g
+            theta = theta - (buffer if lr_inside else rate * buffer)
+            points.append(theta)
+        return np.stack(points)
+
+    return path

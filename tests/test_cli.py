@@ -150,3 +150,11 @@ def test_unread_output_is_no_error() -> None:
         assert course.stderr is not None
         course.stdout.close()
         assert course.stderr.read() == ""
+
+
+def test_it_runs_as_a_module_too() -> None:
+    """``make test`` calls it like this; a module that did nothing would let stale notebooks pass."""
+    done = subprocess.run([sys.executable, "-m", "course.cli", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, f"course {__version__}")
+    done = subprocess.run([sys.executable, "-m", "course.cli", "nonsense"], capture_output=True, text=True)
+    assert done.returncode == 2
