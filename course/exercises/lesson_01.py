@@ -64,9 +64,10 @@ def drive_training(answer: Callable[..., Any], case: Case, out: Outcome) -> None
     """
     import torch
 
-    torch.manual_seed(case.inputs["seed"])
     classify = case.inputs.get("labels", False)
-    model = torch.nn.Linear(2, 2 if classify else 1).double()
+    with torch.random.fork_rng(devices=[]):  # a check leaves the learner's own random state alone
+        torch.manual_seed(case.inputs["seed"])
+        model = torch.nn.Linear(2, 2 if classify else 1).double()
     make = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[case.inputs["optimizer"]]
     optimizer = make(model.parameters(), lr=case.inputs["lr"])
     loss_fn = torch.nn.CrossEntropyLoss() if classify else torch.nn.MSELoss()
@@ -152,12 +153,12 @@ def drive_batches(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
     first, second = (_epoch(answer, n, batch_size, rng, out) for _ in range(2))
     again = _epoch(answer, n, batch_size, np.random.default_rng(case.inputs["seed"]), out)
     other = _epoch(answer, n, batch_size, np.random.default_rng(case.inputs["seed"] + 1), out)
-    times = np.bincount(np.concatenate([*first, np.zeros(0, int)]), minlength=n)
+    order = np.concatenate([*first, np.zeros(0, int)])
+    times = np.bincount(order, minlength=n)
     out.see(1, "every example comes", bool(times.all()))
     out.see(1, "no example comes twice", bool((times <= 1).all()))
     out.see(1, "list of batch sizes", [len(batch) for batch in first])
     if n >= ENOUGH:
-        order = np.concatenate(first)
         out.see(1, "the order is shuffled", _shuffled(order))
         if 2 <= batch_size <= n // 3:  # with few or tiny batches, two epochs may cut alike by chance
             inside = [[sorted(b.tolist()) for b in epoch] for epoch in (first, second)]

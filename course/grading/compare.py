@@ -40,9 +40,8 @@ def close(a: Any, b: Any) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype.kind not in _REAL or b.dtype.kind not in _REAL:
         return False
-    if (
-        b.size and not b.any() and b.dtype.kind == "f"
-    ):  # next to 0 every difference is infinite in that metric
+    # Next to a 0 every difference is infinite in the oracle's metric.
+    if b.size and not b.any() and b.dtype.kind == "f":
         return bool(np.all(np.abs(a) <= ZERO))
     return deviation(a, b) <= TOLERANCE.get(str(b.dtype), 1e-9)
 
@@ -102,7 +101,7 @@ def same_outcome(a: Outcome, b: Outcome, notes: bool = False) -> bool:
     )
 
 
-def show_inputs(exercise: Exercise, case: Case) -> str:
+def show_inputs(case: Case) -> str:
     """Write a case's inputs on one line: ``theta = [1], gradient = [2], lr = 0.25``."""
     inputs = dict(case.inputs)
     parts = []

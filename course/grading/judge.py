@@ -154,7 +154,7 @@ def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
 
 
 def _slipped(exercise: Exercise, slip: Slip, failure: _Failure, score: int) -> Verdict:
-    evidence = _setting(exercise, failure.case)
+    evidence = _setting(failure.case)
     if failure.different and not failure.got.stopped:
         evidence = _evidence(exercise, failure.different, failure.factor)
     return _failed(
@@ -176,7 +176,7 @@ def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) 
     step, text = (got.stopped.step, got.stopped.message) if got.stopped else failure.faults[0]
     opening = text[0].upper() + text[1:] if text.startswith("your ") else text
     message = f"{opening} (seen{_at(exercise, step)} in the case below)."
-    return _failed(exercise, score, message=message, evidence=_setting(exercise, failure.case))
+    return _failed(exercise, score, message=message, evidence=_setting(failure.case))
 
 
 def _again(exercise: Exercise, answer: Answer, case: Case) -> Difference | None:
@@ -207,7 +207,7 @@ def _smallest(exercise: Exercise, answer: Answer, case: Case) -> Case:
 
 
 def _raised(exercise: Exercise, answer: Answer, case: Case, error: BaseException, score: int) -> Verdict:
-    evidence = (*_line(error, answer), *_setting(exercise, case))
+    evidence = (*_line(error, answer), *_setting(case))
     text = _words(error)
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return _failed(exercise, score, message=f"Your function raised {what}.", evidence=evidence)
@@ -228,7 +228,7 @@ def _too_long(exercise: Exercise, answer: Answer, trial: _Trial, score: int) -> 
         exercise,
         score,
         message=f"Your function did not finish within {LIMIT:g} seconds, so it was stopped.",
-        evidence=(*_line(trial.ran_out, answer), *_setting(exercise, case)),
+        evidence=(*_line(trial.ran_out, answer), *_setting(case)),
         nudge="Is there a loop whose condition never becomes false?",
     )
 
@@ -238,14 +238,14 @@ def _line(error: BaseException, answer: Answer) -> tuple[tuple[str, str], ...]:
     return (("in", line),) if line else ()
 
 
-def _setting(exercise: Exercise, case: Case) -> tuple[tuple[str, str], ...]:
-    return (("case", case.label), ("with", show_inputs(exercise, case)))
+def _setting(case: Case) -> tuple[tuple[str, str], ...]:
+    return (("case", case.label), ("with", show_inputs(case)))
 
 
 def _evidence(exercise: Exercise, different: Difference, factor: str | None) -> tuple[tuple[str, str], ...]:
     because = f": that is {factor}" if factor else ""
     return (
-        *_setting(exercise, different.case),
+        *_setting(different.case),
         (f"yours{_at(exercise, different.step)}", f"{different.name} = {different.mine}"),
         ("expected", different.expected),
         ("so it", different.factor + because),

@@ -180,13 +180,6 @@ class Rule:
         if is_array(value) and not hasattr(value, "detach"):
             object.__setattr__(self, field, float(value))
 
-    def _require_fraction(self, *names: str) -> None:
-        """Refuse a field that is not a number in ``[0, 1)``, such as the decay of a running mean."""
-        for field in names:
-            value = getattr(self, field)
-            require(self, field, _is_number(value) and 0 <= value < 1, "a finite number >= 0 and < 1")
-            object.__setattr__(self, field, _plain(value))
-
     def _require_betas(self, field: str = "betas") -> None:
         """Refuse a field that is not a pair of numbers in ``[0, 1)``; a list becomes a tuple."""
         value = getattr(self, field)

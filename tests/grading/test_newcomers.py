@@ -196,27 +196,41 @@ def test_a_small_difference_is_not_told_as_a_factor_of_one():
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("afterwards", "says"),
     [
-        lambda m, x, y: x.zero_(),
-        lambda m, x, y: m.eval(),
-        lambda m, x, y: None,
+        (lambda model, x, y: x.zero_(), "changed the batch"),
+        (lambda model, x, y: y.mul_(2), "changed the batch"),
+        (lambda model, x, y: model.eval(), "evaluation mode"),
     ],
-    ids=["batch destroyed", "evaluation mode", "nothing"],
+    ids=["x destroyed", "y scaled", "evaluation mode"],
 )
-def test_what_a_training_step_leaves_behind(answer):
+def test_what_a_training_step_leaves_behind(afterwards, says):
     def training_step(model, loss_fn, optimizer, x, y):
         optimizer.zero_grad()
         loss = loss_fn(model(x), y)
         loss.backward()
         optimizer.step()
-        answer(model, x, y)
+        afterwards(model, x, y)
         return loss.item()
 
-    harmless = answer(
-        type("Model", (), {"eval": lambda self: 1})(), type("X", (), {"zero_": lambda self: 1})(), 0
-    )
-    assert verdict_on("training_step", training_step).passed == (harmless is None)
+    verdict = verdict_on("training_step", training_step)
+    assert verdict.status == "failed"
+    assert says in verdict.message
+
+
+def test_a_check_leaves_the_random_state_alone():
+    import torch
+
+    before = torch.random.get_rng_state()
+    verdict_on("training_step", slip_of("training_step", "no step"))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_no_batches_at_all_are_no_error_of_the_answer():
+    outcomes = [
+        ALL["minibatches"].run(lambda n, batch_size, rng: [], case) for case in ALL["minibatches"].cases
+    ]
+    assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
 
 
 def test_a_state_that_came_empty_goes_empty():
