@@ -166,18 +166,21 @@ def _rules(arguments: argparse.Namespace) -> int:
 
 def _conventions(arguments: argparse.Namespace) -> int:
     from course import catalogue, conventions, rules
-    from course.references import INSTALL
+    from course.references import INSTALL, Missing
 
+    missing = ", ".join(conventions.missing())
     if arguments.write:
-        if missing := conventions.missing():
-            raise AuthoringError(f"{', '.join(missing)} not installed, so nothing is written: {INSTALL}")
         path = Path(rules.__file__).with_name("CONVENTIONS.md")
-        path.write_text(conventions.page(), encoding="utf-8")
-        print(f"wrote {path}")
+        try:
+            text = conventions.page(before=path.read_text(encoding="utf-8"))
+        except Missing as error:
+            raise AuthoringError(f"{error}; nothing is written. Install {missing}: {INSTALL}") from error
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}" + (f"; kept the figures that need {missing}" if missing else ""))
         return OK
     print(catalogue.aligned(("rule", "who", "does what", "apart", "the same here"), conventions.table()))
-    if missing := conventions.missing():
-        print(f"\nno figure where {', '.join(missing)} would be needed: {INSTALL}")
+    if missing:
+        print(f"\nno figure where {missing} would be needed: {INSTALL}")
     return OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from course import __version__, cli
+from course import __version__, cli, references
 from course.grading.verdict import CourseError
 
 
@@ -112,13 +112,39 @@ def test_conventions_prints_every_line(capsys: pytest.CaptureFixture[str]) -> No
     assert all(c.what in out for c in CONVENTIONS)
 
 
-def test_conventions_are_not_written_without_the_packages(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_conventions_write_keeps_what_cannot_be_measured_and_refuses_what_is_unknown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("course.conventions.missing", lambda: ["optax"])
+    from course import conventions, rules
+    from course.conventions import lines
+
+    def none(name: str) -> None:
+        raise references.Missing(f"{name} is not installed")
+
+    monkeypatch.setattr(lines, "load", none)
+    monkeypatch.setattr(conventions, "missing", lambda: ["optax"])
+    monkeypatch.setattr(
+        conventions, "CONVENTIONS", [c for c in conventions.CONVENTIONS if c.where == "optax"]
+    )
+    page = Path(rules.__file__).with_name("CONVENTIONS.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(rules, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "CONVENTIONS.md").write_text(page, encoding="utf-8")
+    code, out, err = run(capsys, "conventions", "--write")
+    assert (code, err) == (0, "")
+    assert out.endswith("kept the figures that need optax\n")
+    written = (tmp_path / "CONVENTIONS.md").read_text(encoding="utf-8")
+    assert set(conventions.figures(written).items()) <= set(conventions.figures(page).items())
+    assert len(conventions.figures(written)) == len(conventions.CONVENTIONS) > 5
+
+    unknown = "\n".join(line for line in page.splitlines() if "| RAdam |" not in line)
+    (tmp_path / "CONVENTIONS.md").write_text(unknown, encoding="utf-8")
     code, out, err = run(capsys, "conventions", "--write")
     assert (code, out) == (1, "")
-    assert err.startswith("course conventions: optax not installed, so nothing is written: pip install")
+    assert err.startswith(
+        "course conventions: no figure for RAdam, optax: eps after the bias correction; nothing"
+    )
+    assert "Install optax: pip install" in err
+    assert (tmp_path / "CONVENTIONS.md").read_text(encoding="utf-8") == unknown
 
 
 def test_check_of_a_small_checkout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

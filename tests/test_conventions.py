@@ -8,9 +8,9 @@ import pytest
 
 from course import conventions
 from course.authoring.tree import find_root
-from course.conventions import CONVENTIONS, Convention, measure
+from course.conventions import CONVENTIONS, Convention, lines, measure
 from course.references import Missing
-from course.rules import ALL
+from course.rules import ALL, SGD
 
 PAGE = find_root() / "course" / "rules" / "CONVENTIONS.md"
 
@@ -58,11 +58,11 @@ def test_a_missing_package_leaves_a_dash(monkeypatch):
     def none(name):
         raise Missing(f"{name} is not installed")
 
-    monkeypatch.setattr(conventions, "load", none)
+    monkeypatch.setattr(lines, "load", none)
     monkeypatch.setattr(conventions, "CONVENTIONS", [c for c in CONVENTIONS if c.where == "optax"][:2])
     assert [row[3] for row in conventions.table()] == ["-", "-"]
 
 
 def test_a_convention_of_nobody_is_an_error():
     with pytest.raises(ValueError, match="neither an option nor an implementation"):
-        measure(dataclasses.replace(CONVENTIONS[0], switched=None))
+        measure(Convention(SGD(), "nobody", "nothing", switched=None))

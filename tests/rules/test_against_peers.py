@@ -25,7 +25,7 @@ FAR = {
     LAMB: [{}, {"betas": (0.0, 0.5), "eps": 1e-2}, {"betas": (0.5, 0.0)}, {"weight_decay": 10.0}],
     Sophia: [{}, {"betas": (0.0, 0.5), "rho": 0.5}, {"betas": (0.5, 0.0)}, {"weight_decay": 10.0}],
 }
-CASES = [(peer, options) for peer in PEERS for options in FAR[peer.rule]]
+CASES = [(peer, options) for peer in PEERS for options in FAR.get(peer.rule, [{}])]
 
 
 def data(shape: tuple[int, ...], dtype: str, rule: Rule):

@@ -18,27 +18,42 @@ README = (ROOT / "course" / "rules" / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for name, text in fences if name == language]
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of the course in which steps 1 and 2 were done."""
+    """Give a copy of the course in which the texts of all five steps stand where the page puts them."""
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "course", root / "course", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "tests" / "rules").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "rules" / "test_battery.py", root / "tests" / "rules")
-    file, line = re.search(r"`(course/rules/\w+\.py)`", README), blocks("python")[1]
+    for name in ("pyproject.toml", "tests/rules/test_battery.py", "tests/rules/test_against_peers.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    shutil.copy(ROOT / "tests" / "test_conventions.py", root / "tests")
+    file = re.search(r"`(course/rules/\w+\.py)`", README)
     assert file is not None
-    (root / file[1]).write_text(blocks("python")[0], encoding="utf-8")
-    register = root / "course" / "rules" / "__init__.py"
-    text = register.read_text(encoding="utf-8")
+    rule, line, peers, convention = blocks("python")
+    (root / file[1]).write_text(rule, encoding="utf-8")
     name = line.split()[-1]
-    text = text.replace("\n_RULES", f"\n{line}\n_RULES", 1).replace(
-        "    SGD,\n    HeavyBall,", f"    {name},\n    SGD,\n    HeavyBall,", 1
+    insert(root / "course" / "rules" / "__init__.py", "\n_RULES", f"\n{line}\n_RULES")
+    insert(
+        root / "course" / "rules" / "__init__.py",
+        "    SGD,\n    HeavyBall,",
+        f"    {name},\n    SGD,\n    HeavyBall,",
     )
-    register.write_text(text.replace('    "ALL",\n', f'    "ALL",\n    "{name}",\n', 1), encoding="utf-8")
+    insert(root / "course" / "rules" / "__init__.py", '    "ALL",\n', f'    "ALL",\n    "{name}",\n')
+    start = "PEERS: tuple[Peer, ...] = (\n"
+    insert(root / "course" / "references.py", start, start + peers)
+    start = "CONVENTIONS: tuple[Convention, ...] = (\n"
+    insert(root / "course" / "conventions" / "lines.py", start, start + convention)
     return root
+
+
+def insert(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, (path, old)
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def run(root: Path, *words: str) -> str:
@@ -49,15 +64,27 @@ def run(root: Path, *words: str) -> str:
     return done.stdout
 
 
+def command(start: str) -> list[str]:
+    """Return the words of the page's one command that begins so."""
+    (found,) = [line for block in blocks("") for line in block.splitlines() if line.startswith(start)]
+    return found.split()
+
+
+PLAIN = ["-q", "-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider"]
+
+
+def passed(copy: Path, *words: str) -> int:
+    return int(re.search(r"(\d+) passed", run(copy, *words, *PLAIN))[1])
+
+
 def test_the_battery_covers_the_new_rule(copy):
     """Step 3: as many tests as another elementwise rule has, and all pass."""
-    (command,) = [line.split() for block in blocks("") for line in block.splitlines() if "pytest" in line]
-    assert command[0] == "python"
-    plain = ["-q", "-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    counts = []
-    for name in ("SignDescent", "SGD"):
-        words = [name if word == "SignDescent" else word for word in command[1:]]
-        counts.append(int(re.search(r"(\d+) passed", run(copy, *words, *plain))[1]))
+    python, *words = command("python -m pytest tests/rules/test_battery.py")
+    assert python == "python"
+    counts = [
+        passed(copy, *(name if word == "SignDescent" else word for word in words))
+        for name in ("SignDescent", "SGD")
+    ]
     assert counts[0] == counts[1] > 15
 
 
@@ -69,6 +96,25 @@ def test_its_doctest_and_its_line_in_the_table(copy):
         "from course.rules import SignDescent, card; print(card.card(SignDescent).year)",
     )
     assert shown == "1993\n"
+
+
+def test_it_is_held_to_its_references(copy):
+    """Step 4: both packages are asked, and the one that is always there agrees in both precisions."""
+    assert passed(copy, *command("python -m pytest tests/rules/test_against_peers.py")[1:]) >= 2
+    shown = run(
+        copy, "-c", "from course.catalogue import rows; print([r for r in rows() if r[0] == 'SignDescent'])"
+    )
+    assert "pytorch_optimizer.SignSGD, optax.sign_sgd" in shown
+
+
+def test_its_convention_is_measured(copy):
+    """Step 5: the page is written anew with the new line's figure, and its tests pass."""
+    run(copy, "-m", "course.cli", *command("course conventions")[1:])
+    page = (copy / "course" / "rules" / "CONVENTIONS.md").read_text(encoding="utf-8")
+    assert re.search(
+        r"\| SignDescent \| pytorch_optimizer \| momentum 0.9 by default \| [\d.e+-]+ \| none \|", page
+    )
+    passed(copy, *command("python -m pytest tests/test_conventions.py")[1:])
 
 
 def test_the_battery_fails_where_the_new_rule_is_wrong(copy):

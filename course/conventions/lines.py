@@ -1,34 +1,28 @@
-"""Where torch, optax, Keras and the papers differ, rule by rule, each with a computed figure.
-
-The course's rules are torch's, or the paper's where torch has none. A :class:`Convention` names what another
-implementation does differently, and which of the rule's options does the same. Both are run for 200 steps
-from the same start, on the same gradients, in float64; the figure is how far apart they end up.
-"""
+"""The lines of the convention table: who does what differently, and how to run it."""
 
 from __future__ import annotations
 
-import importlib.util
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from course import oracle, rules
+from course import rules
 from course.references import (
+    PEERS,
     Grads,
-    Missing,
     keras_path,
     load,
     optax_path,
-    rule_path,
     textbook_path,
     torch_path,
 )
 from course.rules import Rule
 
-__all__ = ["CONVENTIONS", "Convention", "Measured", "measure", "missing", "page", "table"]
+__all__ = ["CONVENTIONS", "LR", "STEPS", "Convention", "estimates"]
 
 STEPS = 200
 LR = 2.0**-6  # the same number in float32, which Keras keeps its learning rate in
@@ -59,15 +53,6 @@ class Convention:
     gate: float = 1e-13
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A convention with its figures: how far apart both end up, and what is left with the option switched."""
-
-    convention: Convention
-    apart: float
-    left: float | None
-
-
 def _optax(name: str, *args: Any, module: str = "optax", **options: Any) -> Theirs:
     return lambda start, grads: optax_path(getattr(load(module), name)(*args, **options), start, grads)
 
@@ -76,9 +61,35 @@ def _keras(name: str, **options: Any) -> Theirs:
     return lambda start, grads: keras_path(lambda k: getattr(k, name)(**options), start, grads)
 
 
-def _peer(name: str, **options: Any) -> Theirs:
-    package = "pytorch_optimizer"
-    return lambda start, grads: torch_path(lambda p: getattr(load(package), name)(p, **options), start, grads)
+def _peer(name: str, halved: bool = False, **options: Any) -> Theirs:
+    def make(params: list[Any]) -> Any:
+        optimizer = getattr(load("pytorch_optimizer"), name)(params, **options)
+        plain, steps = optimizer.step, itertools.count(1)
+
+        def step() -> None:
+            plain()
+            if halved and next(steps) == STEPS // 2:
+                optimizer.param_groups[0]["lr"] /= 2
+
+        optimizer.step = step
+        return optimizer
+
+    return lambda start, grads: torch_path(make, start, grads)
+
+
+def _as_peer(name: str, rule: Rule) -> Theirs:
+    (peer,) = [peer for peer in PEERS if peer.name == name]
+    return lambda start, grads: peer.run(rule, start, grads, estimates(start, grads))
+
+
+def estimates(start: np.ndarray, grads: Grads) -> Grads:
+    """Return Sophia's estimates of the Hessian's diagonal: none before the first step, then squares."""
+    return [0 * start, *(g * g for g in grads[:-1])]
+
+
+def _halving(step: Any) -> Any:
+    """Return the learning rate at a step that may be an array of JAX."""
+    return LR * (1 - 0.5 * (step >= STEPS // 2))
 
 
 def _torch(name: str, **options: Any) -> Theirs:
@@ -141,8 +152,9 @@ CONVENTIONS: tuple[Convention, ...] = (
         _optax("rmsprop", LR, decay=0.99, centered=True, momentum=0.9),
     ),
     Convention(
-        rules.RMSProp(LR, momentum=0.9), "optax, Keras", "lr inside the momentum, once it is halved",
-        {"lr_in_buffer": True}, halved=True,
+        rules.RMSProp(LR, momentum=0.9, eps_in_sqrt=True), "optax, Keras",
+        "lr inside the momentum, once it is halved",
+        {"lr_in_buffer": True}, _optax("rmsprop", _halving, decay=0.99, momentum=0.9), halved=True,
     ),
     Convention(
         rules.Adam(LR, eps=1e-7), "Keras", "eps before the bias correction",
@@ -193,7 +205,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         rules.LARS(1.0), "pytorch_optimizer", "lr outside the buffer, once it is halved",
-        {"lr_in_buffer": False}, halved=True,
+        {"lr_in_buffer": False}, _peer("LARS", lr=1.0, foreach=False, halved=True), halved=True,
     ),
     Convention(
         rules.LAMB(LR), "pytorch_optimizer", "no correction of v, trust counts norms to 10 and adds eps",
@@ -201,16 +213,20 @@ CONVENTIONS: tuple[Convention, ...] = (
         _peer("Lamb", lr=LR, adam_debias=True, weight_decouple=False, foreach=False),
     ),
     Convention(
-        rules.LAMB(LR), "timm", "clips the gradients of all parameters to norm 1",
+        # timm needs torchvision, so it is no extra. timm 1.0.31, run by hand, was 4e-16 from this option.
+        rules.LAMB(LR, weight_decay=0.01), "timm", "clips the gradients of all parameters to norm 1",
         {"max_grad_norm": 1.0}, scale=1.0,
     ),
     Convention(
         rules.Lion(LR), "optax", "decay 1e-3 by default", {"weight_decay": 1e-3}, _optax("lion", LR),
     ),
-    Convention(rules.Sophia(LR), "optax", "corrects the bias of m", {"bias_correction": True}),
     Convention(
-        rules.Sophia(LR), "pytorch_optimizer, optax", 'divides by h itself and clips at rho (variant "H")',
-        {"variant": "H"},
+        rules.Sophia(LR), "pytorch_optimizer", 'divides by h itself and clips at rho (variant "H")',
+        {"variant": "H"}, _as_peer("pytorch_optimizer.SophiaH", rules.Sophia(LR)),
+    ),
+    Convention(
+        rules.Sophia(LR), "optax", 'variant "H", and corrects the bias of m',
+        {"variant": "H", "bias_correction": True}, _as_peer("optax.contrib.sophia", rules.Sophia(LR)),
     ),
     Convention(
         rules.Muon(LR), "torch", "iterates in bfloat16", {}, _torch("Muon", lr=LR), gate=1e-2,
@@ -225,94 +241,3 @@ CONVENTIONS: tuple[Convention, ...] = (
         None, _optax("muon", LR, module="optax.contrib"),
     ),
 )  # fmt: skip
-
-
-def measure(convention: Convention) -> Measured:
-    """Run both and return the figures.
-
-    Raises:
-        Missing: the other implementation is not installed.
-    """
-    rule, other = convention.rule, None
-    start = np.random.default_rng(0).normal(size=(6, 4))
-    grads = [convention.scale * g for g in oracle.gradients(start.shape, STEPS)]
-    hessians: Sequence[np.ndarray] = []
-    if isinstance(rule, rules.Sophia):
-        hessians = [0 * start, *(g * g for g in grads[:-1])]
-    if convention.switched is not None:
-        other = _walk(
-            rule.with_hyperparameters(**convention.switched), start, grads, hessians, convention.halved
-        )
-    theirs = convention.theirs(start, grads) if convention.theirs is not None else other
-    mine = _walk(rule, start, grads, hessians, convention.halved)
-    if theirs is None:
-        raise ValueError(f"a convention of {convention.where} has neither an option nor an implementation")
-    left = None if other is None else oracle.deviation(other, theirs)
-    return Measured(convention, oracle.deviation(mine[-1], theirs[-1]), left)
-
-
-def _walk(rule: Rule, start: np.ndarray, grads: Grads, hessians: Grads, halved: bool) -> np.ndarray:
-    if not halved:
-        return rule_path(rule, start, grads, hessians)
-    theta, state, points = start, rule.init(start), [start]
-    for t, g in enumerate(grads):
-        now = rule if t < len(grads) // 2 else rule.with_hyperparameters(lr=rule.hyperparameters()["lr"] / 2)
-        delta, state = now.update(g, state, theta)
-        theta = theta - delta
-        points.append(theta)
-    return np.stack(points)
-
-
-def missing() -> list[str]:
-    """Return the packages that a figure needs and that are not installed."""
-    needed = ("optax", "jax", "keras", "pytorch_optimizer")
-    return [name for name in needed if importlib.util.find_spec(name) is None]
-
-
-def table() -> list[tuple[str, ...]]:
-    """Measure every convention and return rows: rule, where, what, apart, the option that does the same.
-
-    A figure whose package is missing is a dash.
-    """
-    rows: list[tuple[str, ...]] = []
-    for convention in CONVENTIONS:
-        try:
-            apart = f"{measure(convention).apart:.1e}"
-        except Missing:
-            apart = "-"
-        told = convention.switched
-        option = (
-            "none" if told is None else ", ".join(f"{n}={_short(v)}" for n, v in told.items()) or "by default"
-        )
-        rows.append((type(convention.rule).__name__, convention.where, convention.what, apart, option))
-    return rows
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else repr(value)
-
-
-def page() -> str:
-    """Return the page course/rules/CONVENTIONS.md, its figures measured now."""
-    lines = ["| " + " | ".join(_cell(x) for x in row) + " |" for row in table()]
-    return "\n".join([*_HEAD, *lines, ""])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-_HEAD = f"""\
-# Where libraries and papers differ
-
-Made by `course conventions --write`; `tests/test_conventions.py` measures the figures anew.
-
-The course's rules compute what torch computes, or the paper's own code where torch has no such rule. Others
-do otherwise, often under the same name. Each line was run: {STEPS} steps from the same start on the same
-gradients (magnitudes 1e-5 to 0.1), in float64, with the same hyperparameters. *Apart* is how far both ended
-up from each other, as a share of the parameter (the metric of `course.oracle.deviation`). With the option in
-the last column the rule takes the other's path, to rounding; where a package computes it, a test holds it to
-that.
-
-| rule | who | does what | apart | the same here |
-|---|---|---|---|---|""".split("\n")
