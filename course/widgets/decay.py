@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["effective_decay"]
 
 LR = 0.01
-STEPS = 300
+STEPS = 200
 LOW, HIGH = -3.0, 2.0  # powers of ten of the gradient scale
 LOOK = {"Adam + L2": (COLORS["vermillion"], "-", "o"), "AdamW": (COLORS["blue"], "--", "s")}
 
@@ -28,7 +28,7 @@ def effective_decay() -> Live:
     """Return sliders for gradient scale, decay and eps, with the share that goes per step and a history."""
     made, moving = _stage()
     scales = np.geomspace(10**LOW, 10**HIGH, 120)
-    curves, dots, histories = moving[:2], moving[2:4], moving[4:]
+    curves, dots, histories, eps_line = moving[:2], moving[2:4], moving[4:6], moving[6]
 
     def update(scale: float, decay: float, eps: float) -> Readout:
         size, small = 10**scale, 10**eps
@@ -42,6 +42,7 @@ def effective_decay() -> Live:
             history.set_data(np.arange(STEPS + 1), runs[name])
             said[f"{name}: goes per step"] = percent(here)
             said[f"{name}: left after {STEPS} steps"] = percent(float(runs[name][-1]))
+        eps_line.set_data([small, small], [0, 1])
         return said
 
     return Live(
@@ -49,18 +50,19 @@ def effective_decay() -> Live:
         {
             "scale": slider("log₁₀ gradient scale", 0.5, LOW, HIGH, 0.25),
             "decay": slider("Weight decay", 0.5, 0.05, 1.0, 0.05),
-            "eps": slider("log₁₀ eps", -8.0, -8.0, 1.0, 0.5, readout=".1f"),
+            "eps": slider("log₁₀ eps", LOW, LOW, HIGH, 0.25),
         },
         Picture(made, moving, update),
         f"A weight that begins at 1; its gradients are noise of the chosen size (learning rate {LR:g}). "
         "Left the share of it that goes per step, on logarithmic axes, with the chosen size marked: flat for "
-        "AdamW, falling like one over the gradient scale for Adam with L2 once the gradients outweigh the "
-        f"decay. Right the weight itself over {STEPS} steps, the mean of 64 runs of the real rules.",
+        "AdamW; for Adam with L2 falling like one over the gradient scale, once the gradients outweigh the "
+        "decay and eps (the dotted upright). Right the weight itself over "
+        f"{STEPS} steps, the mean of 64 runs of the real rules.",
     )
 
 
 def _stage() -> tuple[Figure, list[Any]]:
-    """Return the figure, and what moves in it: two curves, their marks, two histories."""
+    """Return the figure, and what moves in it: two curves, their marks, two histories, eps."""
     made = figure(8.0, 3.4)
     left, right = made.subplots(1, 2)
     plain_axes(left, "gradient scale", "share that goes per step", "Decay per step")
@@ -75,6 +77,7 @@ def _stage() -> tuple[Figure, list[Any]]:
         dots += left.plot([], [], marker, color=color, markersize=9, markeredgecolor="white")
         histories += right.plot([], [], dash, color=color, linewidth=1.8)
         left.plot([], [], dash, color=color, marker=marker, label=name)  # stands still, for the legend
+    upright = left.axvline(10**LOW, color=MUTED, linewidth=1.2, linestyle=":")
     left.legend(frameon=False, fontsize=9, loc="lower left")
-    moving: list[Artist] = [*curves, *dots, *histories]
+    moving: list[Artist] = [*curves, *dots, *histories, upright]
     return made, moving

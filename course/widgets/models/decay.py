@@ -32,7 +32,7 @@ def decay_per_step(
 
 
 def noisy_histories(
-    scale: float, lr: float, weight_decay: float, eps: float = 1e-8, steps: int = 300, pairs: int = 32
+    scale: float, lr: float, weight_decay: float, eps: float = 1e-8, steps: int = 200, pairs: int = 32
 ) -> dict[str, Floats]:
     """Return for each rule a weight's mean after each step, from 1 on; shape (steps + 1,).
 
