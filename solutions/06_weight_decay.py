@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 06 Weight decay
 #
-# Small weights make smooth functions. There are two ways to ask for them, and for thirty years they had one
-# name, because for gradient descent they are the same. For Adam they are not.
+# Small weights make smooth functions. There are two ways to ask for them, and for decades they had one name,
+# because for gradient descent they are the same. For Adam they are not.
 #
 # - **L2 penalty**: add $\frac{\lambda}{2}\lVert\theta\rVert^2$ to the *loss*. Its gradient $\lambda\theta$
 #   joins the others, and the rule does with it what it does with every gradient.
@@ -428,6 +428,10 @@ print("largest gradients:  L2 keeps more than AdamW:", bool(high["Adam + L2"] > 
 # or nearly so, and there the penalty is all that Adam sees: it walks these weights to zero at full speed.
 # AdamW takes its fixed share of every weight, 1 per cent a step here. What is left to a weight is decided by
 # how much the data pulls back: a weight that gets no gradient at all keeps $0.99^{400}$, 2 per cent.
+#
+# Is this the reason why AdamW often generalizes better? That is open. Bjorck, Weinberger and Gomes (2021,
+# *Understanding Decoupled and Early Weight Decay*) blame something else: that the penalty and the loss are
+# mixed in the moments, where the one can drown the other.
 
 # %% [markdown]
 # ## Where conventions differ
@@ -437,13 +441,13 @@ print("largest gradients:  L2 keeps more than AdamW:", bool(high["Adam + L2"] > 
 # In the paper it is not. The paper has two factors: a step size $\alpha$, and a schedule $\eta_t$ that
 # starts at 1. The decay is multiplied by $\eta_t$ alone:
 #
-# $$\theta \leftarrow \theta - \eta_t\,\Bigl(\alpha\,\frac{\hat m}{\sqrt{\hat v} + \varepsilon}
-# + \lambda\,\theta\Bigr).$$
+# $$\theta \leftarrow \theta -
+# \eta_t\,\Bigl(\alpha\,\frac{\hat m}{\sqrt{\hat v} + \varepsilon} + \lambda\,\theta\Bigr).$$
 #
 # PyTorch, Keras and Optax know one learning rate, the product $\alpha\eta_t$, and multiply the decay by it.
-# (The question has been asked of each: pytorch issue 38853, optax issue 292, tensorflow/addons issue 2282.)
-# So the same number means something else. The cell turns it into a half-life: in how many steps does decay
-# alone halve a weight?
+# (Users have asked why: pytorch issue 38853, optax issue 292. TensorFlow Addons did as the paper does, and
+# was asked the opposite: tensorflow/addons issue 2282.) So the same number means something else. The cell
+# turns it into a half-life: in how many steps does decay alone halve a weight?
 
 # %%
 predict(
@@ -477,7 +481,7 @@ reveal(
 # $$\prod_t (1 - \eta_t\lambda) \approx \exp\Bigl(-\lambda \sum_t \eta_t\Bigr).$$
 #
 # Only the *sum* of the learning rates counts. And $1/(\eta\lambda)$ is a time: AdamW's weights are a running
-# mean of its past steps, over about that many (Wang and Aitchison, 2024, *How to set AdamW's weight decay as
+# mean of its past steps, over about that many (Wang and Aitchison, 2025, *How to set AdamW's weight decay as
 # you scale model and dataset size*). What was learned before then is forgotten.
 
 # %% tags=["nbval-check-output"]
@@ -631,9 +635,9 @@ print(
 print("the check of this course says:", judge(find("adamw"), growing).slip)
 
 # %% [markdown]
-# **Optimisers.jl** multiplied the decay of its `AdamW` by nothing, as in the paper, until a user could not
-# reproduce a PyTorch model (FluxML/Optimisers.jl, issue 182, October 2024). Neither side was wrong. They
-# meant different things by one number.
+# **One number, two meanings.** In October 2024 a user who ported a model from PyTorch to Julia's Flux saw it
+# misbehave, and found that the decay of its `AdamW` was not multiplied by the learning rate
+# (FluxML/Optimisers.jl, issue 182). That is the paper's form. The number was the same, the decay was not.
 #
 # **Zero is not nothing.** Three steps of `torch.optim.AdamW`: with a zero gradient, without any gradient,
 # and with learning rate zero. Which of them leave a trace?

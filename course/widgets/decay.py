@@ -48,7 +48,7 @@ def effective_decay() -> Live:
     return Live(
         "What decay takes, by the size of the gradients",
         {
-            "scale": slider("log₁₀ gradient scale", 0.5, LOW, HIGH, 0.25),
+            "scale": slider("log₁₀ gradients", 0.5, LOW, HIGH, 0.25),
             "decay": slider("Weight decay", 0.5, 0.05, 1.0, 0.05),
             "eps": slider("log₁₀ eps", LOW, LOW, HIGH, 0.25),
         },
