@@ -268,9 +268,9 @@ for rule, mine, theirs in ((Adam, adam_l2, torch.optim.Adam), (AdamW, adamw, tor
 # %% [markdown]
 # ## What it does to a network
 #
-# 300 digits, a small network, and one label in five wrong on purpose, so that there is something to overfit.
-# All runs of a grid train at once: the weights of every setting and seed stand in one array, and one matrix
-# product serves them all.
+# 300 digits and a small network. One label in five is replaced by a random one, so that there is something to
+# overfit; the labels of the test are right. All runs of a grid train at once: the weights of every setting and
+# seed stand in one array, and one matrix product serves them all.
 
 # %%
 images, labels = load_digits()
@@ -377,18 +377,17 @@ for name, percent in accuracy.items():
 # - The useful decay of the one is about a hundred times that of the other, 1 against 0.01. Who replaces
 #   `Adam` by `AdamW` and keeps 0.01 has all but switched the decay off.
 #
-# Loshchilov and Hutter found more, with a ResNet on CIFAR-10: in their maps the good region of Adam with L2
-# lies slanted, so that learning rate and decay must be tuned together, while that of AdamW stands more
-# upright; and AdamW generalizes better. Their decay is not multiplied by the learning rate (more on that
-# below). Here, on 300 digits, both ridges stand about upright: small data and a small network do not show
-# the difference.
+# Loshchilov and Hutter found more, with a ResNet on CIFAR-10: AdamW generalizes better than Adam with L2, and
+# in its map (their figure 2) learning rate and decay are more separable, so that one can be tuned after the
+# other. Their decay is not multiplied by the learning rate (more on that below). Here, on 300 digits, both
+# ridges stand about upright. Small data and a small network do not show the difference.
 
 # %% [markdown]
 # ### The same accuracy, other weights
 #
-# What does differ is *which* weights shrink. Take lr = 0.01 and a decay of either kind with nearly the same
-# overall effect, sort the 64 pixels by the size of the gradients that their weights get, and compare the
-# norm of each pixel's weights with its norm in the run without decay.
+# What does differ is *which* weights shrink. Take lr = 0.01, and of each kind the decay that is best there:
+# 0.01 for L2 and 1 for AdamW. Sort the 64 pixels by the size of the gradients that their weights get, and
+# compare the norm of each pixel's weights with its norm in the run without decay.
 
 # %%
 at = {name: 2 * 6 + j for name, j in (("Adam + L2", 3), ("AdamW", 3))}  # lr 0.01; decay 0.01 and 1
@@ -466,7 +465,8 @@ forms = {
     "Optax, default 1e-4": lr * 1e-4,
 }
 for name, per_step in forms.items():
-    print(f"{name:23s} halves a weight in {np.log(0.5) / np.log1p(-per_step):11,.0f} steps at lr = {lr:g}")
+    half = np.log(0.5) / np.log1p(-per_step)
+    print(f"{name:23s} halves a weight in about {float(f'{half:.2g}'):9,.0f} steps at lr = {lr:g}")
 weaker = forms["the paper's form, 0.01"] / forms["torch, default 0.01"]
 reveal(
     "06-paper-in-torch", f"{weaker:.0f} times", "torch multiplies by lr. Type in the paper's value over lr."
@@ -680,4 +680,5 @@ reveal("06-zero-gradient", moves[0], "The decay needs no gradient. With lr = 0 o
 # - $1/(\eta\lambda)$ is the number of steps that AdamW remembers.
 # - Biases and norms go without decay, into a group that says so.
 #
-# Next comes lesson 07: what may happen to a gradient between `backward` and `step`.
+# Next: [07 Between backward and step](07_between_backward_and_step.ipynb), on what may happen to a gradient
+# before a rule sees it.
