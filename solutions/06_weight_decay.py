@@ -43,6 +43,7 @@ from course.rules import SGD, Adam, AdamW
 from course.widgets import alt, effective_decay
 from course.widgets.style import COLORS
 
+torch.set_num_threads(1)  # small matrices: a second thread costs more than it saves
 print("ready")
 
 # %% [markdown]
@@ -269,8 +270,8 @@ for rule, mine, theirs in ((Adam, adam_l2, torch.optim.Adam), (AdamW, adamw, tor
 # ## What it does to a network
 #
 # 300 digits and a small network. One label in five is replaced by a random one, so that there is something to
-# overfit; the labels of the test are right. All runs of a grid train at once: the weights of every setting and
-# seed stand in one array, and one matrix product serves them all.
+# overfit; the labels of the test are right. All runs of a grid train at once: the weights of every setting
+# and seed stand in one array, and one matrix product serves them all.
 
 # %%
 images, labels = load_digits()
