@@ -79,9 +79,10 @@ def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
         a, b = mine.value.dtype, expected.value.dtype
         arrays = expected.value.ndim > 0 or b.name != "float64"  # a Python float is as good as a float64
         if arrays and b.kind == "f" and a != b:
-            found.append(
-                (mine.step, f"{mine.name} comes out as {a} where the inputs are {b}; keep the dtype")
-            )
+            message = f"{mine.name} comes out as {a} where the inputs are {b}; keep the dtype"
+            if (a, b) == (np.float64, np.float32):
+                message += " (np.sqrt of a plain number is a float64 of NumPy, and makes the array one)"
+            found.append((mine.step, message))
             break
     return found
 

@@ -14,6 +14,7 @@ _HOME = {
     "alt": "course.widgets.style",
     "batch_size_noise": "course.widgets.batches",
     "drag_a_step": "course.widgets.first_steps",
+    "effective_decay": "course.widgets.decay",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",

@@ -19,6 +19,7 @@ CELLS = [
     "learning_rate_on_a_ravine(theory=True)",
     "momentum_phase_diagram()",
     "momentum_slider()",
+    "effective_decay()",
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
     "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
@@ -56,7 +57,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 2
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 3
     assert workshop.errors() == []
 
 
