@@ -1,4 +1,4 @@
-"""Python's own prose: the same each time, each paragraph once, and a bag of words that says what stands there."""
+"""Python's own prose: the same each time, each paragraph once, and a bag of words that is true to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lesson 05: how far a rule steps when the gradient is small, with eps beside the root and inside it."""
+"""Lesson 05: how far a rule steps when the gradient is small, with eps outside the root and inside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from course.widgets.style import COLORS, INK, MUTED
 
 __all__ = ["small_gradients", "step_share"]
 
-POWERS = np.arange(-12, -1)  # of eps
+POWERS = tuple(range(-12, -1))  # of eps
 GRADIENT = 1e-6  # the one that is read out
 
 
@@ -32,33 +32,33 @@ def small_gradients() -> Player:
     sizes = 10.0 ** np.linspace(-13, 1, 141)
     settings = [10.0**power for power in POWERS]
     return Player(
-        title="Where the step fades: eps beside the root, and inside it",
+        title="Where the step fades: eps outside the root, and inside it",
         caption=(
             "The step of RMSProp, in units of the learning rate, when the gradient has long had the same "
             "size; both scales are logarithmic. Far to the right it is 1, whatever the gradient. To the left "
-            "it fades: beside the root below eps, inside the root already below the root of eps. The "
+            "it fades: outside the root below eps, inside the root already below the root of eps. The "
             "dotted line marks a gradient of one millionth."
         ),
         panes=[
             _pane(f"eps {where} the root", inside, sizes, settings)
-            for where, inside in (("beside", False), ("inside", True))
+            for where, inside in (("outside", False), ("inside", True))
         ],
         controls=[
             Control(
                 "eps",
                 [_power(power) for power in POWERS],
-                start=int(np.flatnonzero(POWERS == -8)[0]),
+                start=POWERS.index(-8),
                 marks=(Mark(4, "usual"),),
             )
         ],
         labels=[
-            "Fades below, eps beside",
+            "Fades below, eps outside",
             "Fades below, eps inside",
-            "Step at 10⁻⁶, beside",
+            "Step at 10⁻⁶, outside",
             "Step at 10⁻⁶, inside",
         ],
         readouts=[
-            (_power(power), _power(power / 2), *(_share(float(power), inside) for inside in (False, True)))
+            (_power(power), _power(power / 2), *(_share(power, inside) for inside in (False, True)))
             for power in POWERS
         ],
     )

@@ -88,10 +88,10 @@ def rotate_the_ravine(condition: float = 100.0) -> Live:
         },
         Picture(made, artists, update),
         f"Left: {SHOWN} steps from the ring, in a ravine of condition number {condition:g}; the start turns "
-        "with it. Right: how many steps the rule needs at this learning rate, for every angle; the dot is the "
-        "angle at hand, the dashed line momentum 0.9 at learning rate 0.5. Along the axes the adaptive rules "
-        "need few steps, since each axis gets a scale of its own. Turned, they need many; momentum needs "
-        "the same number at every angle.",
+        "with it. Right: how many steps the rule needs at this learning rate, for every angle; the dot is "
+        "the angle at hand, the dashed line momentum 0.9 at learning rate 0.5. Along the axes the adaptive "
+        "rules need few steps, since each axis gets a scale of its own. Turned, they need many; momentum "
+        "needs the same number at every angle.",
     )
 
 

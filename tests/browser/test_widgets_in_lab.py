@@ -19,6 +19,8 @@ CELLS = [
     "learning_rate_on_a_ravine(theory=True)",
     "momentum_phase_diagram()",
     "momentum_slider()",
+    "rotate_the_ravine()",
+    "small_gradients()",
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
     "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
@@ -42,7 +44,7 @@ def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> Non
 
 
 def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_players(workshop.page, artifacts, "workshop") == 5
+    assert moves.move_players(workshop.page, artifacts, "workshop") == 6
     assert workshop.errors() == []
 
 
@@ -56,7 +58,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 2
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 3
     assert workshop.errors() == []
 
 

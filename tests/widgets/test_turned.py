@@ -85,4 +85,4 @@ def test_the_steps_at_one_millionth_are_read_out() -> None:
     player = small_gradients()
     assert player.readouts[player.start] == ("10⁻⁸", "10⁻⁴", "0.99 lr", "0.01 lr")
     assert [row[0] for row in player.readouts] == list(player.controls[0].texts)
-    assert player.readouts[list(POWERS).index(-9)][1] == "3.2 · 10⁻⁵"
+    assert player.readouts[POWERS.index(-9)][1] == "3.2 · 10⁻⁵"

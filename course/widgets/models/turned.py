@@ -24,7 +24,7 @@ def turned_ravine(condition: float, degrees: float) -> Quadratic:
 
 
 def turned_start(degrees: npt.ArrayLike) -> Floats:
-    """Return the start that is turned with the ravine, shape (..., 2): seen from the floor, always the same."""
+    """Return the start that turns with the ravine, shape (..., 2): seen from the floor, always the same."""
     angle = np.radians(np.asarray(degrees, dtype=float))
     along, up = _START
     return np.stack(
@@ -38,8 +38,8 @@ def scaled_condition(ravine: Quadratic) -> float:
     Scaling theta_i by a factor d_i of its own turns H into D H D. In two dimensions the best D makes both
     entries on the diagonal equal; what is left is (1 + c)/(1 - c), with c the cosine between the axes.
 
-    >>> round(scaled_condition(turned_ravine(100.0, 0.0)), 6), round(scaled_condition(turned_ravine(100.0, 45.0)))
-    (1.0, 100)
+    >>> [round(scaled_condition(turned_ravine(100.0, degrees))) for degrees in (0.0, 20.0, 45.0)]
+    [1, 42, 100]
     """
     (a, b), (_, d) = ravine.matrix
     cosine = abs(b) / math.sqrt(a * d)
