@@ -1,4 +1,4 @@
-"""Real data that ships with the course: the UCI optical digits."""
+"""Real data without a network: the UCI optical digits, which ship with the course, and Python's own prose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from importlib import resources
 
 import numpy as np
 
-__all__ = ["load_digits"]
+from course.data.text import Topics, load_topics, prose
+
+__all__ = ["Topics", "load_digits", "load_topics", "prose"]
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,8 @@ _HOME = {
     "momentum_slider": "course.widgets.momentum",
     "predict": "course.widgets.prediction",
     "reveal": "course.widgets.prediction",
+    "rotate_the_ravine": "course.widgets.turned",
+    "small_gradients": "course.widgets.eps",
 }
 __all__ = sorted(_HOME)
 

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course.widgets import drag_a_step, momentum_slider
+from course.widgets import drag_a_step, momentum_slider, rotate_the_ravine
 from course.widgets.blit import Live
 from course.widgets.first_steps import ten_steps
 from course.widgets.momentum import RULES, exact_rate
 
+WIDGETS = [drag_a_step, momentum_slider, rotate_the_ravine]
 
-@pytest.fixture(scope="module", params=[drag_a_step, momentum_slider], ids=lambda function: function.__name__)
+
+@pytest.fixture(scope="module", params=WIDGETS, ids=lambda function: function.__name__)
 def live(request: pytest.FixtureRequest) -> Live:
     return request.param()
 

@@ -10,8 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from course.widgets import batch_size_noise, learning_rate_on_a_ravine, momentum_phase_diagram
-from course.widgets.pane import FAR, Axis, Pane, quantise
+from course.widgets import (
+    batch_size_noise,
+    learning_rate_on_a_ravine,
+    momentum_phase_diagram,
+    small_gradients,
+)
+from course.widgets.pane import FAR, Axis, Pane, quantise, trail
 from course.widgets.player import Control, Player
 
 
@@ -19,7 +24,13 @@ def learning_rate_and_theory() -> Player:
     return learning_rate_on_a_ravine(theory=True)
 
 
-PLAYERS = [batch_size_noise, learning_rate_on_a_ravine, learning_rate_and_theory, momentum_phase_diagram]
+PLAYERS = [
+    batch_size_noise,
+    learning_rate_on_a_ravine,
+    learning_rate_and_theory,
+    momentum_phase_diagram,
+    small_gradients,
+]
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda function: function.__name__)
@@ -56,7 +67,8 @@ def test_the_page_without_scripts_shows_the_first_picture(build: Callable[[], Pl
     player = build()
     bundle = player._repr_mimebundle_()
     path = player.panes[-1].quantised()[player.start]
-    assert f'translate({path[-1][0]} {path[-1][1]})"' in bundle["text/html"]
+    drawn = trail(path)[0] if player.panes[-1].style == "line" else f"translate({path[-1][0]} {path[-1][1]})"
+    assert f'{drawn}"' in bundle["text/html"]
     assert player.title in bundle["text/plain"]
     assert all(text in bundle["text/plain"] for text in player.readouts[player.start])
 
