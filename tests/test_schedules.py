@@ -25,6 +25,7 @@ from course.schedules import (
     LinearWarmup,
     MultiStep,
     OneCycle,
+    Polynomial,
     Schedule,
     Sequence,
     StepDecay,
@@ -72,6 +73,8 @@ PAIRS = {
         ),
         37,
     ),
+    "polynomial": (Polynomial(0.3, 25, power=2.0), lambda o: torchs.PolynomialLR(o, 25, 2.0), 40),
+    "line down": (Polynomial(0.3, 25), lambda o: torchs.PolynomialLR(o, 25), 26),
     "warmup, cosine, floor": (
         Sequence((LinearWarmup(0.3, 8, start=0.003), Cosine(0.3, 30, floor=0.03)), (8,)),
         lambda o: after_warmup(o, 8, torchs.CosineAnnealingLR(o, 30, 0.03)), 39,
@@ -145,6 +148,18 @@ def test_wsd_warms_up_stays_and_goes_down(total, warm, down, shape):
         share = np.arange(decay) / decay
         left = {"linear": 1 - share, "sqrt": 1 - share**0.5, "cosine": np.cos(np.pi * share / 2) ** 2}[shape]
         np.testing.assert_allclose(rates[total - decay : total], 0.5 + 1.5 * left, rtol=1e-12)
+
+
+def test_a_decay_that_is_counted_from_the_start_drops_where_the_warmup_ends():
+    """NVIDIA's BERT: 6e-3 sqrt(1 - t/T) after a warmup of 28 % of the steps: 15 % below the peak at once."""
+    curve = Polynomial(6e-3, total=7038, warmup=2001, power=0.5, from_start=True)
+    for t in (2001, 3000, 7037):
+        assert curve(t) == pytest.approx(6e-3 * (1 - t / 7038) ** 0.5, rel=1e-12)
+    assert curve(2000) == pytest.approx(6e-3, rel=1e-3)
+    assert curve(2001) / curve(2000) == pytest.approx(0.846, abs=1e-3)
+    after = Polynomial(0.3, total=20, warmup=5, power=2.0, floor=0.1)
+    for t in range(5, 25):
+        assert after(t) == pytest.approx(0.1 + 0.2 * max(0.0, (20 - t) / 15) ** 2, rel=1e-12)
 
 
 def test_the_transformers_schedule():
@@ -247,6 +262,10 @@ def test_it_is_frozen_equal_and_says_what_it_is():
         (lambda: Cosine(0.1, 10, floor=0.2), r"floor must be at most lr, 0\.1, not 0\.2"),
         (lambda: WSD(0.1, 10, 5, 6), "decay must be at most total - warmup, 5, not 6"),
         (lambda: WSD(0.1, shape="round"), "shape must be one of 'linear', 'cosine', 'sqrt'"),
+        (lambda: Polynomial(0.1, power=-1), "power must be a finite number >= 0"),
+        (lambda: Polynomial(0.1, 10, 11), "warmup must be at most total"),
+        (lambda: Polynomial(0.1, floor=1.0), "floor must be at most lr"),
+        (lambda: Polynomial(0.1, from_start=1), "from_start must be True or False"),
         (lambda: OneCycle(0.1, rise=1.5), r"rise must be a number in \[0, 1\]"),
         (lambda: OneCycle(0.1, div=0), "div must be a finite number > 0"),
         (lambda: OneCycle(0.1, shape="sqrt"), "shape must be one of 'cosine', 'linear'"),

@@ -159,7 +159,7 @@ def clip_adaptively(
         TypeError: a leaf is no floating array. ValueError: an argument is out of range, or the trees differ.
 
     Source: A. Brock, S. De, S. L. Smith and K. Simonyan (2021), High-Performance Large-Scale Image
-    Recognition Without Normalization, eq. 3.
+    Recognition Without Normalization, section 4.
     Counterpart: torch has none. ``timm.utils.agc.adaptive_clip_grad``; ``optax.adaptive_grad_clip``.
     """
     asked = AdaptiveClip(clipping, eps, unit_axis)

@@ -12,7 +12,7 @@ from course.schedules.curves import (
     Sequence,
     StepDecay,
 )
-from course.schedules.phases import WSD, Cosine, OneCycle
+from course.schedules.phases import WSD, Cosine, OneCycle, Polynomial
 from course.schedules.transform import Schedule
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "LinearWarmup",
     "MultiStep",
     "OneCycle",
+    "Polynomial",
     "Schedule",
     "Sequence",
     "StepDecay",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from course.rules.base import require
 from course.schedules.curves import Curve, is_number
 
-__all__ = ["WSD", "Cosine", "OneCycle"]
+__all__ = ["WSD", "Cosine", "OneCycle", "Polynomial"]
 
 
 def half_cosine(high: float, low: float, share: float) -> float:
@@ -107,6 +107,51 @@ class WSD(Curve):
         if begun <= 0:
             return self.lr
         return self.floor + (self.lr - self.floor) * SHAPES[self.shape](begun / self.decay)
+
+
+@dataclass(frozen=True)
+class Polynomial(Curve):
+    """Linear warmup from 0, then down to a floor along a power of the steps that are left.
+
+    Formula, past the warmup::
+
+        floor + (lr - floor) ((total - step) / (total - warmup))^power
+
+    Args:
+        lr: the peak. total: the step at which the floor is reached; it stays there.
+        warmup: steps of warmup. floor: the last learning rate.
+        power: 1 is a line, 2 falls fast at first, 1/2 at last; >= 0.
+        from_start: count the decay from step 0, as some code does: then ``total`` stands below the fraction,
+            and the rate drops at the end of the warmup.
+
+    >>> [Polynomial(1.0, total=6, warmup=2, power=2.0)(t) for t in (0, 1, 2, 4, 6, 7)]
+    [0.0, 0.5, 1.0, 0.25, 0.0, 0.0]
+
+    Counterpart: ``torch.optim.lr_scheduler.PolynomialLR`` (without warmup and floor).
+    """
+
+    total: int = 10_000
+    warmup: int = 0
+    floor: float = 0.0
+    power: float = 1.0
+    from_start: bool = False
+
+    def __post_init__(self) -> None:
+        self._require_rates("lr", "floor", "power")
+        self._require_counts(1, "total")
+        self._require_counts(0, "warmup")
+        require(self, "warmup", self.warmup <= self.total, f"at most total, {self.total}")
+        require(self, "floor", self.floor <= self.lr, f"at most lr, {self.lr}")
+        require(self, "from_start", isinstance(self.from_start, bool), "True or False")
+
+    def at(self, step: float) -> float:
+        """Return the learning rate on the line, on the way down, or at the floor."""
+        if step < self.warmup:
+            return self.lr * (step / self.warmup)
+        if step >= self.total:
+            return self.floor
+        whole = self.total if self.from_start else self.total - self.warmup
+        return self.floor + (self.lr - self.floor) * ((self.total - step) / whole) ** self.power
 
 
 @dataclass(frozen=True)
