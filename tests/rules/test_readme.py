@@ -33,7 +33,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "tests" / "test_conventions.py", root / "tests")
     file = re.search(r"`(course/rules/\w+\.py)`", README)
     assert file is not None
-    rule, line, peers, convention = blocks("python")
+    (rule, line), (peers, convention) = blocks("python"), blocks("text")
     (root / file[1]).write_text(rule, encoding="utf-8")
     name = line.split()[-1]
     insert(root / "course" / "rules" / "__init__.py", "\n_RULES", f"\n{line}\n_RULES")
