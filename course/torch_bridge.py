@@ -43,11 +43,6 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], rule: Rule) -> None:
         if not isinstance(rule, Rule):
             raise TypeError(f"RuleOptimizer: rule must be a course rule such as SGD(lr=0.1), not {rule!r}")
-        if rule.across:
-            raise ValueError(
-                f"RuleOptimizer: {type(rule).__name__} looks at all parameters together and here each is "
-                "stepped alone; clip or unscale before step(), as with torch's own optimizers"
-            )
         self.rule = rule
         super().__init__(params, rule.hyperparameters())
 
@@ -57,7 +52,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         for name in param_group:
             if name not in known and name not in _TORCHS_OWN:
                 raise ValueError(f"RuleOptimizer: {self.rule!r} has no hyperparameter {name!r}")
-        self.rule.with_hyperparameters(**{n: v for n, v in param_group.items() if n in known})
+        rule = self.rule.with_hyperparameters(**{n: v for n, v in param_group.items() if n in known})
+        if rule.across:
+            raise ValueError(
+                f"RuleOptimizer: {type(rule).__name__} looks at all parameters together and here each is "
+                "stepped alone; clip or unscale before step(), as with torch's own optimizers"
+            )
         super().add_param_group(param_group)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -77,6 +77,11 @@ class LAMB(Rule):
                 require(self, field, known, "a number > 0")
         self._require_betas()
 
+    @property
+    def across(self) -> bool:  # type: ignore[override]
+        """Whether it clips, which takes the norm of all gradients together."""
+        return self.max_grad_norm is not None
+
     def init_leaf(self, param: Array) -> State:
         """Return zero means."""
         return {"m": zeros_like(param), "v": zeros_like(param), "step": 0}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from course.averaging import MasterWeights, StochasticRounding, round_to_bfloat16, stochastic_round
 from course.gradients import ClipByNorm, Scaled
 from course.oracle import deviation
-from course.rules import SGD, Adafactor, Adam, AdamW, HeavyBall, chain
+from course.rules import LAMB, SGD, Adafactor, Adam, AdamW, HeavyBall, chain
 from course.torch_bridge import RuleOptimizer
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -231,12 +231,23 @@ def test_as_a_torch_optimizer_with_a_state_that_survives_being_saved(inner):
 
 @pytest.mark.parametrize(
     "rule",
-    [ClipByNorm(), chain(ClipByNorm(), SGD()), MasterWeights(chain(ClipByNorm(), SGD())), Scaled(SGD())],
+    [
+        ClipByNorm(),
+        chain(ClipByNorm(), SGD()),
+        MasterWeights(chain(ClipByNorm(), SGD())),
+        Scaled(SGD()),
+        LAMB(max_grad_norm=1.0),
+    ],
 )
 def test_the_torch_optimizer_refuses_what_looks_at_all_parameters(rule):
     with pytest.raises(ValueError, match="looks at all parameters together") as caught:
         RuleOptimizer([torch.nn.Parameter(torch.ones(1))], rule)
     assert "\n" not in str(caught.value)
+
+
+def test_a_group_of_lamb_may_not_ask_for_clipping_either():
+    with pytest.raises(ValueError, match="LAMB looks at all parameters together"):
+        RuleOptimizer([{"params": [torch.nn.Parameter(torch.ones(1))], "max_grad_norm": 1.0}], LAMB())
 
 
 def test_bad_input_is_refused_in_one_line():
