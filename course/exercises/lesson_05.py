@@ -123,7 +123,7 @@ def adam_cases() -> Iterator[Case]:
     def cold(shape: tuple[int, ...], dtype: str) -> dict:
         return {"m": np.zeros(shape, dtype), "v": np.zeros(shape, dtype), "step": 0}
 
-    case = rule_case(cold, lr=0.1, beta1=0.5, beta2=0.75, eps=0.0)
+    case = rule_case(cold, lr=0.1, beta1=0.5, beta2=0.9375, eps=0.0)
     warm = {"m": np.array([0.5]), "v": np.array([4.0]), "step": 2}
     old = {"m": np.array([-1.0]), "v": np.array([0.25]), "step": 40}
     yield case("the first step", "formula", (1,), 0)
@@ -144,16 +144,17 @@ def first_step_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
 
     def case(label: str, part: str = "formula", **change: Any) -> Case:
-        given = {"grad": np.array([2.0]), "lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5}
+        given = {"grad": np.array([2.0]), "lr": 0.1, "beta1": 0.5, "beta2": 0.9375, "eps": 0.5}
         return Case(label, given | change, part)
 
-    yield case("a gradient far above eps", eps=1e-8)
+    yield case("eps 0", eps=0.0)
     yield case("an eps that counts")
     yield case("a negative gradient", grad=np.array([-0.5]))
     yield case("the usual betas", beta1=0.9, beta2=0.999, lr=0.3)
     yield case("beta1 0", beta1=0.0)
     yield case("a gradient below eps", grad=np.array([1e-9]), beta1=0.9, beta2=0.999, eps=1e-8)
     yield case("a zero gradient", grad=np.zeros(1))
+    yield case("a gradient far above eps", grad=np.array([100.0]), eps=1e-8)
     yield case("several parameters", grad=np.array([4.0, -0.5, 0.0, 1e-3]))
     for seed, shape in enumerate(SHAPES):
         yield case(f"shape {shape}", "edges", grad=plain(shape, seed))

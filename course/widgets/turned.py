@@ -88,10 +88,11 @@ def rotate_the_ravine(condition: float = 100.0) -> Live:
         },
         Picture(made, artists, update),
         f"Left: {SHOWN} steps from the ring, in a ravine of condition number {condition:g}; the start turns "
-        "with it. Right: how many steps the rule needs at this learning rate, for every angle; the dot is "
-        "the angle at hand, the dashed line momentum 0.9 at learning rate 0.5. Along the axes the adaptive "
-        "rules need few steps, since each axis gets a scale of its own. Turned, they need many; momentum "
-        "needs the same number at every angle.",
+        "with it. Right: after how many steps the rule first comes within 5 % of the distance, at this "
+        "learning rate, for every angle; the dot is the angle at hand, the dashed line momentum 0.9 at "
+        "learning rate 0.5. (RMSProp has alpha 0.9.) Along the axes the adaptive rules need few steps, since "
+        "each axis gets a scale of its own. Turned, they need many; momentum needs the same number at every "
+        "angle.",
     )
 
 
@@ -121,7 +122,10 @@ def _stage(condition: float) -> tuple[Figure, list[Any]]:
     (path_start,) = left.plot([], [], "o", color="white", markeredgecolor=color, markersize=8, mew=1.6)
     (path_end,) = left.plot([], [], "o", color=color, markeredgecolor="white", markersize=9)
     plain_axes(
-        right, "angle of the ravine, degrees", f"steps until {ARRIVED:.0%} is left", "How long it takes"
+        right,
+        "angle of the ravine, degrees",
+        f"steps until {100 * ARRIVED:.0f} % is left",
+        "How long it takes",
     )
     right.set(xlim=(-2, 92), yscale="log", ylim=(4, MOST * 1.4), xticks=np.arange(0, 91, 15))
     right.set_yticks([5, 10, 20, 50, 100, 200, MOST], ["5", "10", "20", "50", "100", "200", f"≥ {MOST}"])
