@@ -495,4 +495,4 @@ print(f"distance after 300 steps: {np.linalg.norm(theta):.2f} (at the start: {np
 # - Sum, average and lr-inside are the same method until the learning rate changes.
 # - Forgetting `zero_grad()` is momentum 1.
 #
-# Next comes lesson 05: rules that give every parameter a learning rate of its own.
+# Next: [05 Adaptive rules](05_adaptive.ipynb), which give every parameter a learning rate of its own.
