@@ -117,3 +117,35 @@ def test_the_functions_of_the_adaptive_rules(make):
     assert not arrays.mean(x[:0], 0).any()
     assert arrays.machine_epsilon(x) in (2.0**-52, 2.0**-23)
     assert arrays.smallest_normal(make(1.0)) < 1e-37
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_vector_norm(library, dtype):
+    x = make(library, [[3.0, -4.0], [0.0, 0.0]], dtype)
+    for order, expected in ((1, 7.0), (2, 5.0), (float("inf"), 4.0)):
+        assert float(arrays.vector_norm(x, order)) == expected
+        assert arrays.vector_norm(x, order).dtype == x.dtype
+        assert float(arrays.vector_norm(x[:0], order)) == 0
+    rows = arrays.vector_norm(x, axis=(1,))
+    assert arrays.to_numpy(rows).tolist() == [[5.0], [0.0]]
+    long = make(library, [200.0] * 100, dtype)  # the sum of squares, 4e6, is beyond float16
+    assert float(arrays.vector_norm(long)) == 2000.0
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_other_dtypes(library):
+    x = make(library, [1.0, 0.1], "float16")
+    assert arrays.dtype_name(x) == "float16"
+    assert arrays.dtype_name(arrays.astype(x, "float64")) == "float64"
+    assert arrays.dtype_name(arrays.astype(x, make(library, 1.0, "float32").dtype)) == "float32"
+    assert arrays.dtype_name(arrays.at_least_float32(x)) == "float32"
+    wide = make(library, [1.0], "float64")
+    assert arrays.at_least_float32(wide) is wide
+    assert not np.shares_memory(arrays.to_numpy(arrays.astype(wide, "float64")), arrays.to_numpy(wide))
+    for value, finite in ((1.0, True), (float("inf"), False), (float("nan"), False)):
+        assert arrays.all_finite(make(library, [0.0, value])) is finite
+        assert arrays.all_finite(make(library, value)) is finite
+    assert arrays.all_finite(np.float32(1))
+    with pytest.raises(TypeError, match="has no dtype 'bfloat12'"):
+        arrays.astype(x, "bfloat12")

@@ -23,6 +23,7 @@ def fresh(code: str) -> str:
     [
         ("import course", HEAVY),
         ("from course.rules import SGD; import course.landscapes, course.oracle", HEAVY),
+        ("import course.gradients, course.averaging, course.schedules, course.recipes", HEAVY),
         ("from course import check", ("torch", "ipywidgets", "matplotlib")),
     ],
 )

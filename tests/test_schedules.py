@@ -100,6 +100,16 @@ def test_past_its_end_a_schedule_keeps_its_last_value(mine):
         assert mine(10**6) == mine(10**9) == mine(1000)
 
 
+def test_at_a_milestone_the_next_schedule_has_begun():
+    mine = Sequence((Constant(0.3), StepDecay(0.1, every=2, factor=0.5), Constant(0.2)), (5, 9))
+
+    def theirs(o):
+        pieces = [torchs.ConstantLR(o, 1.0), torchs.LambdaLR(o, lambda t: 0.5 ** (t // 2) / 3)]
+        return torchs.SequentialLR(o, [*pieces, torchs.LambdaLR(o, lambda t: 2 / 3)], [5, 9])
+
+    np.testing.assert_allclose([mine(t) for t in range(12)], torch_rates(theirs, 0.3, 12), rtol=1e-14)
+
+
 def test_torchs_cosine_rises_again_and_its_one_cycle_refuses():
     rates = torch_rates(lambda o: torchs.CosineAnnealingLR(o, 10), 0.3, 21)
     assert rates[20] == pytest.approx(0.3)

@@ -32,7 +32,8 @@ def round_to_bfloat16(x: Any) -> np.ndarray:
         raise TypeError(f"round_to_bfloat16: x has dtype {x.dtype}; it must be float32")
     bits = x.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
-    rounded = ((bits + (np.uint32(0x7FFF) + odd)) & ~_LOWER).view(np.float32)
+    with np.errstate(over="ignore"):  # the bits of a negative NaN; it is put back below
+        rounded = ((bits + (np.uint32(0x7FFF) + odd)) & ~_LOWER).view(np.float32)
     return np.where(np.isnan(x), np.float32(np.nan), rounded)
 
 
@@ -79,7 +80,8 @@ def stochastic_round(x: Array, dtype: str, rng: np.random.Generator) -> Array:
 def _to_bfloat16(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add 16 random bits below the kept ones and cut: the carry has just the probability (x - a)/(b - a)."""
     noise = rng.integers(0, 2**16, size=x.shape, dtype=np.uint32)
-    bits = np.asarray(x.view(np.uint32) + noise) & ~_LOWER
+    with np.errstate(over="ignore"):
+        bits = np.asarray(x.view(np.uint32) + noise) & ~_LOWER
     up = np.asarray(bits.view(np.float32))
     return np.where(np.isfinite(x) & np.isfinite(up), up, round_to_bfloat16(x))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from course.arrays import Array, is_array, is_floating, minimum, norm, zeros_lik
 from course.rules.adam import adam
 from course.rules.base import Rule, State, require
 from course.rules.lars import ratio
+from course.trees import leaves, tree_map
 
 __all__ = ["LAMB"]
 
@@ -88,11 +88,12 @@ class LAMB(Rule):
 
     def update(self, grad: Any, state: State, param: Any) -> tuple[Any, State]:
         """Return ``(delta, state)``; clips over the whole of ``grad`` first where that is asked for."""
-        leaves = list(_leaves(grad))
-        if self.max_grad_norm is None or not all(is_array(x) and is_floating(x) for x in leaves):
+        arrays = list(leaves(grad))
+        if self.max_grad_norm is None or not all(is_array(x) and is_floating(x) for x in arrays):
             return super().update(grad, state, param)
-        total = math.sqrt(sum(float(norm(x)) ** 2 for x in leaves))
-        clipped = _scaled(grad, min(1.0, self.max_grad_norm / total) if total != 0 else 1.0)
+        total = math.sqrt(sum(float(norm(x)) ** 2 for x in arrays))
+        factor = min(1.0, self.max_grad_norm / total) if total != 0 else 1.0
+        clipped = tree_map(lambda g: factor * g, grad)
         return self.with_hyperparameters(max_grad_norm=None).update(clipped, state, param)
 
     def update_leaf(self, grad: Array, state: State, param: Array) -> tuple[Array, State]:
@@ -104,17 +105,3 @@ class LAMB(Rule):
         u = x + self.weight_decay * param
         trust = ratio(minimum(norm(param), self.max_weight_norm), norm(u) + self.trust_eps)
         return self.lr * trust * u, {"m": m, "v": v, "step": t}
-
-
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, Mapping):
-        for branch in tree.values():
-            yield from _leaves(branch)
-    else:
-        yield tree
-
-
-def _scaled(tree: Any, factor: float) -> Any:
-    if isinstance(tree, Mapping):
-        return {name: _scaled(branch, factor) for name, branch in tree.items()}
-    return factor * tree

@@ -65,6 +65,12 @@ def test_by_tokens_it_is_torchs_gradient_of_the_mean_over_all_of_them():
         assert deviation(mine, theirs) <= 1e-14
 
 
+def test_a_micro_batch_without_a_token_adds_nothing_not_even_its_nan():
+    parts = [(np.array([2.0]), 3), (np.array([math.nan]), 0), (np.array([6.0]), 1)]
+    assert accumulated(Accumulator(), parts)[0] == 3.0
+    assert accumulated(Accumulator(), parts[1:])[0] == 6.0
+
+
 def test_unequal_micro_batches_are_not_averaged_as_equals():
     parts = [(np.array([1.0]), 20), (np.array([5.0]), 12)]
     assert accumulated(Accumulator(), parts)[0] == 2.5

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from course.averaging import MasterWeights
@@ -32,18 +32,21 @@ def test_the_defaults_are_torchs():
     growth=st.sampled_from([2.0, 1.7, 10.0]),
     backoff=st.sampled_from([0.5, 0.3]),
     interval=st.integers(1, 4),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
 )
+@example([1.0] * 3, 1e38, 10.0, 0.5, 1, torch.float32)  # no growth beyond float32
+@example([1.0, math.nan] * 2, 3.0, 2.0, 0.5, 2, torch.float64)  # the reciprocal is one of float32
 @quick
-def test_state_gradients_and_steps_are_torchs(bad, init, growth, backoff, interval):
+def test_state_gradients_and_steps_are_torchs(bad, init, growth, backoff, interval, dtype):
     options = {"growth_factor": growth, "backoff_factor": backoff, "growth_interval": interval}
     theirs = torch.amp.GradScaler("cpu", init_scale=init, **options)
-    param = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    param = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=dtype))
     optimizer = torch.optim.SGD([param], lr=0.1)
     rule = Scaled(SGD(lr=0.1), LossScaler(init, **options))
     theta = param.detach().clone()
     state = rule.init(theta)
     for i, size in enumerate(bad):
-        grad = torch.tensor([size, 0.5 + i])
+        grad = torch.tensor([size, 0.5 + i], dtype=dtype)
         param.grad = grad.clone()
         theirs.scale(torch.tensor(1.0))  # makes its state
         theirs.unscale_(optimizer)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course.gradients import ClipByNorm
-from course.recipes import RECIPES, Recipe, Source
+from course.recipes import RECIPES, Piece, Recipe, Source
 from course.rules import LAMB, LARS, AdamW, chain
 from course.schedules import Cosine
 
@@ -105,6 +105,12 @@ def test_deepseek_v3s_schedule_by_tokens():
     assert at(14.4) == pytest.approx(2.2e-5)
     assert at(14.7) == pytest.approx(7.3e-6)
     assert recipe.batch == pytest.approx(62.9e6, rel=1e-3)
+
+
+def test_a_cosine_goes_on_from_the_rate_before_it():
+    pieces = (Piece("constant", 0.5, 0.6), Piece("cosine", 1.0, 0.2))
+    schedule = replace(RECIPES["Llama 2 70B"], pieces=pieces, lr=1.0, warmup=0, steps=100).schedule()
+    assert [schedule(t) for t in (49, 50, 75, 100)] == pytest.approx([0.6, 0.6, 0.4, 0.2])
 
 
 def test_gpt_3_stays_at_a_tenth_after_260_billion_tokens():

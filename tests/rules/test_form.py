@@ -89,6 +89,16 @@ def test_a_tree_is_updated_leaf_by_leaf(rule):
 
 
 @rules
+def test_a_step_is_the_parameter_less_the_delta(rule):
+    tree = {"w": np.array([[1.0, 2.0]]), "head": {"b": np.array(3.0)}}
+    delta, expected = rule.update(tree, rule.init(tree), tree)
+    after, state = rule.step(tree, rule.init(tree), tree)
+    np.testing.assert_array_equal(after["w"], tree["w"] - delta["w"])
+    np.testing.assert_array_equal(after["head"]["b"], tree["head"]["b"] - delta["head"]["b"])
+    assert str(state) == str(expected)
+
+
+@rules
 def test_a_nan_stays_in_its_element(rule):
     theta, state = np.ones(3), rule.init(np.ones(3))
     delta, state = rule.update(np.array([1.0, np.nan, 2.0]), state, theta)
