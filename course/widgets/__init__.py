@@ -17,8 +17,10 @@ _HOME = {
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
+    "race_of_rules": "course.widgets.race",
     "predict": "course.widgets.prediction",
     "reveal": "course.widgets.prediction",
+    "trust_ratio_by_batch": "course.widgets.trust",
 }
 __all__ = sorted(_HOME)
 
