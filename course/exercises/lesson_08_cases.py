@@ -194,7 +194,9 @@ def sophia_cases() -> Iterator[Case]:
     flat = {"hessian": np.zeros((1, 1)), "state": {"m": np.zeros(1), "h": np.zeros(1), "step": 0}}
     yield case("a steep curvature", "formula", (1,), 0, **known(3.0, 8.0))
     yield case("a probe that is not 1", "formula", (1,), 0, **known(-1.0, 2.0, -2.5))
-    yield case("averages that are already there", "formula", (1,), 1, **known(3, 8), state=state(4.0, 6.0, 4))
+    yield case(
+        "averages that are already there", "formula", (1,), 1, **known(3.0, 8.0), state=state(4.0, 6.0, 4)
+    )
     yield case("a small curvature", "formula", (1,), 1, **known(3.0, 0.25), rho=1.5)
     yield case("a small curvature uphill", "formula", (1,), 1, **known(-3.0, 0.25), rho=1.5)
     yield case("a negative curvature", "formula", (1,), 1, **known(1.0, -8.0))
@@ -232,7 +234,7 @@ def newton_schulz_cases() -> Iterator[Case]:
     yield case("a square matrix, two steps", "formula", np.array([[1.0, 2.0], [-1.0, 0.5]]), 2)
     yield case("a wide matrix", "formula", plain((2, 3), 0), 1)
     yield case("a tall matrix", "formula", plain((3, 2), 1), 1)
-    yield case("no steps", "formula", plain((2, 2), 2), 0)
+    yield case("no steps", "steps", plain((2, 2), 2), 0)
     for seed, shape in enumerate([(2, 2), (3, 5), (5, 3), (4, 4)]):
         yield case("five steps", "steps", plain(shape, seed + 10), 5)
     yield case("seven steps", "steps", plain((3, 4), 20), 7)

@@ -151,21 +151,6 @@ def _(g: Layers, s: dict, p: Layers, lr: float, momentum: float, weight_decay: f
 
 
 @lars_slips(
-    "eps instead of a guard",
-    "You add a small number to the denominator. That keeps off the 0 / 0, but a layer of zeros gets the "
-    "ratio 0, and stays at zero for ever.",
-    "Ask whether either norm is 0, and take the ratio 1 there.",
-)
-def _(g: Layers, s: dict, p: Layers, lr: float, momentum: float, weight_decay: float, trust: float) -> Any:
-    def fresh(x: Array, w: Array) -> Any:
-        weights = np.linalg.norm(w)
-        ratio = trust * weights / (np.linalg.norm(x) + weight_decay * weights + 1e-8)
-        return lr * ratio * (x + weight_decay * w)
-
-    return _each(g, s, p, momentum, fresh)
-
-
-@lars_slips(
     "a ratio for each element",
     "You compare each weight with its own gradient. That throws the gradient's size away element by element: "
     "a sign step, not LARS.",
@@ -293,3 +278,18 @@ def _(g: Layers, s: dict, p: Layers, lr: float, momentum: float, weight_decay: f
         fresh = lr * _right(g[k], w, weight_decay, trust) * (g[k] + weight_decay * w)
         s[k]["buffer"] = momentum * s[k]["buffer"] + fresh
     return {k: s[k]["buffer"].copy() for k in p}, s
+
+
+@lars_slips(
+    "eps instead of a guard",
+    "You add a small number to the denominator. That keeps off the 0 / 0, but a layer of zeros gets the "
+    "ratio 0, and stays at zero for ever.",
+    "Ask whether either norm is 0, and take the ratio 1 there.",
+)
+def _(g: Layers, s: dict, p: Layers, lr: float, momentum: float, weight_decay: float, trust: float) -> Any:
+    def fresh(x: Array, w: Array) -> Any:
+        weights = np.linalg.norm(w)
+        ratio = trust * weights / (np.linalg.norm(x) + weight_decay * weights + 1e-8)
+        return lr * ratio * (x + weight_decay * w)
+
+    return _each(g, s, p, momentum, fresh)

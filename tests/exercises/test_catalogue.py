@@ -22,6 +22,7 @@ def test_the_syllabus_is_there():
         "linear_gradients", "training_step", "minibatches",
         "sgd", "largest_stable_lr", "steps_to_tolerance", "robbins_monro_mean",
         "heavy_ball", "nesterov", "optimal_heavy_ball", "ema_to_sum_form",
+        "lars", "lamb", "lion", "sophia", "newton_schulz", "muon",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())
     assert [e.lesson for e in ALL.values()] == sorted(e.lesson for e in ALL.values())
