@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from course.widgets.style import COLORS, INK, LINE, MUTED
+from course.widgets.style import COLORS, INK, LINE, MUTED, ink_on
 
 __all__ = ["Axis", "Layer", "Note", "Pane", "Runner", "quantise", "trail"]
 
@@ -234,7 +234,8 @@ class Pane:
             parts.append(
                 f'<g class="pu-last" transform="translate({last[0]} {last[1]})">'
                 f'<circle r="82" fill="{color}" stroke="#ffffff" stroke-width="14"/>'
-                f'<text y="38" text-anchor="middle" style="font:700 108px sans-serif" fill="{_on(color)}">'
+                f'<text class="pu-note" y="38" text-anchor="middle" fill="{ink_on(color)}" '
+                f'style="font:700 108px sans-serif">'
                 f"{html.escape(letter)}</text></g>"
             )
         elif style in ("path", "marker"):
@@ -264,12 +265,6 @@ class Pane:
             f"{html.escape(self.y.label)}</text>"
         )
         return f'<g fill="{MUTED}">{"".join(parts)}</g>'
-
-
-def _on(color: str) -> str:
-    """Return white or ink, whichever can be read on ``color``."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 140 else "#ffffff"
 
 
 def quantise(units: Floats) -> npt.NDArray[np.int16]:

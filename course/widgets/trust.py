@@ -24,8 +24,8 @@ def trust_ratio_by_batch() -> Player:
         caption=(
             "Three layers of a network in training on the digits. Left the norm of each layer's gradient "
             "(the line shows its weights); right how far one step moves each layer, as a share of its "
-            "weights. A larger batch averages noise away: the gradients shrink, and LARS's trust ratio grows "
-            "by as much. Multiply the loss by any number: SGD's steps follow it, LARS's stay where they are."
+            "weights. A larger batch averages noise away: the gradients shrink, and LARS's trust ratio grows. "
+            "Multiply the loss by any number: SGD's steps follow it, LARS's stay where they are."
         ),
         panes=[_norms(settings), _steps(settings)],
         controls=[

@@ -19,6 +19,8 @@ CELLS = [
     "learning_rate_on_a_ravine(theory=True)",
     "momentum_phase_diagram()",
     "momentum_slider()",
+    "trust_ratio_by_batch()",
+    "race_of_rules()",
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
     "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
@@ -42,7 +44,7 @@ def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> Non
 
 
 def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_players(workshop.page, artifacts, "workshop") == 5
+    assert moves.move_players(workshop.page, artifacts, "workshop") == 7
     assert workshop.errors() == []
 
 

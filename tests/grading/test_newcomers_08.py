@@ -103,13 +103,13 @@ def test_inputs_are_told_under_the_names_that_the_function_gives_them():
     def lars(grads, state, params, lr, momentum, weight_decay, trust_coefficient):
         return params, state
 
-    assert dict(verdict_on(lars).evidence)["with"].startswith("grads = {'first': [0, 2]}")
+    assert dict(verdict_on(lars).evidence)["with"].startswith("grads = {'first': [")
 
     def sophia(grad, state, param, hessian_vector, probe, lr, beta1, beta2, rho, weight_decay, every):
         return param, state
 
     told = dict(verdict_on(sophia).evidence)["with"]
-    assert "hessian_vector(v) = [[8]] @ v, probe = [-1]" in told
+    assert "hessian_vector(v) = [[8]] @ v, probe = [" in told
     assert "hessian =" not in told
 
 

@@ -14,6 +14,8 @@ from course.widgets import race_of_rules, trust_ratio_by_batch
 from course.widgets.models import digits_net, race, trust
 from course.widgets.pane import Axis, Pane, Runner
 from course.widgets.player import Control, Player
+from course.widgets.race import PAINT
+from course.widgets.style import ink_on
 
 COURSES = {course.name: course for course in race.COURSES}
 
@@ -66,6 +68,18 @@ def test_the_first_picture_stands_where_the_sliders_do(raced: Player) -> None:
     page = raced.html()
     assert page.count('visibility="visible"') == 1
     assert page.count('visibility="hidden"') == 2
+
+
+def test_every_runners_number_can_be_read_on_its_colour() -> None:
+    def light(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    assert len(set(PAINT.values())) == len(PAINT) == len(race.RULES)
+    for color in PAINT.values():
+        low, high = sorted((light(color), light(ink_on(color))))
+        assert (high + 0.05) / (low + 0.05) > 3.8, color
 
 
 def test_a_growing_player_takes_one_path_a_setting() -> None:
