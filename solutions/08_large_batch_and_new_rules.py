@@ -88,9 +88,9 @@ reveal(
 trust_ratio_by_batch()
 
 # %% [markdown]
-# SGD has one learning rate for layers that need different ones, and it follows every change of scale. That
-# is the trouble with large batches: one wants larger learning rates, and the layer with the worst ratio of
-# gradient to weights is the first to blow up.
+# SGD has one learning rate for all layers, and its steps follow every change of scale. That is the trouble
+# which the authors of LARS saw in large batches. They call for larger learning rates, and a rate that suits
+# most layers is too large for the one whose gradient is largest against its weights.
 
 # %% [markdown]
 # ## LARS
@@ -102,8 +102,8 @@ trust_ratio_by_batch()
 # $$\text{trust} = \frac{c\,\lVert w\rVert}{\lVert g\rVert + \lambda\lVert w\rVert}, \qquad
 # b \leftarrow \mu\, b + \eta\,\text{trust}\,(g + \lambda w), \qquad w \leftarrow w - b .$$
 #
-# Norms are over a whole layer. Where the numerator or the denominator is 0, the whole trust ratio is 1:
-# a layer of zeros must be able to move.
+# Norms are over a whole layer. Where $\lVert w\rVert$ or the whole denominator is 0, trust is 1: a layer of
+# zeros must be able to move.
 
 # %% [markdown]
 # ## Build: `lars`
@@ -640,7 +640,8 @@ print(f"multiplications a step: {cost(rows, columns):,} as it is, {cost(columns,
 # \theta \leftarrow \theta - \eta\,\Bigl(\sqrt{\max(1, R/C)}\; \operatorname{orth}(u) + \lambda\theta\Bigr).$$
 #
 # The function `orthogonalize(matrix)` is given to you: five Newton-Schulz steps. The state is
-# `{"buffer": array}`.
+# `{"buffer": array}`. Take the root of a plain number by `** 0.5`: `np.sqrt` makes a float64 of it, and that
+# turns float32 arrays into float64.
 
 
 # %% exercise="muon"
@@ -763,16 +764,16 @@ print(f"nine tenths at 65536, one tenth at 32768: {mixed:.0f} steps")
 
 # %% [markdown]
 # 32,768 is a power of two and divides exactly; 32868 is evidently a slip of the pen. And 8599 steps at 32,768
-# would see barely half the examples. The abstract of the first version (arXiv 1904.00962v1) says "batch size
+# would see barely half the examples. The abstract of the first version (April 2019) says "batch size
 # 65536/32768": a mixed run. BERT trains nine tenths of its steps on short sequences and one tenth on long
-# ones. If the larger batch was for the short ones, as we assume here, the sum comes close to the figure. Check
-# such numbers before you cite them.
+# ones. If the larger batch was for the short ones, as we assume here, the sum comes close to the figure.
+# Check such numbers before you cite them.
 #
 # **A correction in the wrong place.** Issue 443 of jettify/pytorch-optimizer (2022) is about a LAMB that
 # leaves $m$ and $v$ uncorrected, and multiplies the learning rate by
-# $\sqrt{1-\beta_2^t}\,/\,(1-\beta_1^t)$ instead. In Adam that would come to nearly the same. In LAMB the trust
-# ratio stands between. It divides by the length of the step, so every common factor drops out, and the
-# "correction" that comes after it is one too many:
+# $\sqrt{1-\beta_2^t}\,/\,(1-\beta_1^t)$ instead. In Adam that would come to nearly the same. In LAMB the
+# trust ratio stands between. It divides by the length of the step, so every common factor drops out, and
+# the "correction" that comes after it is one too many:
 
 # %% tags=["nbval-check-output"]
 theta, right, wrong = np.array([3.0, 4.0]), LAMB(lr=0.01), LAMB(lr=0.01, bias_correction=False)

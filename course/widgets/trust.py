@@ -22,10 +22,10 @@ def trust_ratio_by_batch() -> Player:
     return Player(
         title="Batch size and trust ratio",
         caption=(
-            "Three layers of a network in training on the digits. Left the norm of each layer's gradient "
-            "(the line shows its weights); right how far one step moves each layer, as a share of its "
-            "weights. A larger batch averages noise away: the gradients shrink, and LARS's trust ratio grows. "
-            "Multiply the loss by any number: SGD's steps follow it, LARS's stay where they are."
+            "Three layers of a network in training on the digits, medians over random batches. Left the norm "
+            "of each layer's gradient (the line shows its weights); right how far one step moves each layer, "
+            "as a share of its weights. A larger batch averages noise away: the gradients shrink, and the "
+            "trust ratios grow. Multiply the loss by any number: SGD's steps follow, LARS's stay."
         ),
         panes=[_norms(settings), _steps(settings)],
         controls=[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -143,10 +144,15 @@ def test_trust_takes_back_whatever_the_loss_is_multiplied_by(batch: int) -> None
 
 
 def test_a_larger_batch_has_smaller_gradients_and_more_trust() -> None:
-    one, some, all_ = (trust.measure(batch, 1.0) for batch in (1, 64, 1437))
-    assert (one.gradients > some.gradients).all()
-    assert (some.gradients > all_.gradients).all()
-    assert (all_.trust > some.trust).all()
+    settings = [trust.measure(batch, 1.0) for batch in trust.BATCHES]
+    for small, large in pairwise(settings):
+        assert (small.gradients > large.gradients).all()
+        assert (small.trust < large.trust).all()
+
+
+def test_the_layers_do_not_shrink_alike() -> None:
+    first, _, last = trust.measure(32, 1.0).gradients / trust.measure(1437, 1.0).gradients
+    assert first > 1.2 * last
 
 
 def test_the_nets_gradient_is_the_slope_of_its_loss() -> None:

@@ -45,12 +45,11 @@ def _forward(params: Layers, x: Floats) -> tuple[Floats, Floats, Floats]:
 
 def loss_and_gradients(params: Layers, x: Floats, y: npt.NDArray[np.int64]) -> tuple[float, Layers]:
     """Return the mean cross entropy of a batch and its gradient, layer by layer."""
-    total, sums = 0.0, {name: np.zeros_like(w) for name, w in params.items()}
-    for i in range(0, len(y), BLOCK):
+    total, sums = _sum_and_gradients(params, x[:BLOCK], y[:BLOCK])
+    for i in range(BLOCK, len(y), BLOCK):
         loss, grads = _sum_and_gradients(params, x[i : i + BLOCK], y[i : i + BLOCK])
         total += loss
-        for name, g in grads.items():
-            sums[name] += g
+        sums = {name: g + grads[name] for name, g in sums.items()}
     return total / len(y), {name: g / np.float32(len(y)) for name, g in sums.items()}
 
 
