@@ -127,6 +127,14 @@ def test_the_best_rate_is_the_best_of_the_grid() -> None:
     assert lr in race.GRID
 
 
+def test_no_rule_wins_everywhere(raced: Player) -> None:
+    steps = len(raced.controls[1].texts)
+    last = np.array([[path[-1, 1] for path in runner.paths] for runner in raced.panes[1].runners])
+    first = np.array([path[-1, 1] for path in raced.panes[1].paths])
+    assert len(raced.panes[1].paths[0]) == steps
+    assert len(set(np.vstack([first, last]).argmin(axis=0))) >= 3
+
+
 def test_a_rule_that_runs_away_stays_in_the_race_as_gone() -> None:
     path = race.run(race.RULES["SGD"], COURSES["valley"], 5.0, 60)
     assert path.shape == (61, 2)

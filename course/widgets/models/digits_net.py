@@ -81,12 +81,12 @@ def train(rule: Rule, data: Digits, batch: int, epochs: int, seed: int = 0) -> I
     x, y = data
     params, rng = init(seed), np.random.default_rng(seed)
     state = rule.init(params)
-    with np.errstate(over="ignore", invalid="ignore"):  # too large a learning rate is part of a search
-        for epoch in range(epochs):
-            now = rule.with_hyperparameters(lr=rule.hyperparameters()["lr"] * (1 - epoch / epochs))
-            order = rng.permutation(len(y))
+    for epoch in range(epochs):
+        now = rule.with_hyperparameters(lr=rule.hyperparameters()["lr"] * (1 - epoch / epochs))
+        order = rng.permutation(len(y))
+        with np.errstate(over="ignore", invalid="ignore"):  # too large a learning rate is part of a search
             for chosen in np.split(order, range(batch, len(y), batch)):
                 _, grads = loss_and_gradients(params, x[chosen], y[chosen])
                 deltas, state = now.update(grads, state, params)
                 params = {name: w - deltas[name] for name, w in params.items()}
-            yield params
+        yield params
