@@ -694,8 +694,8 @@ if written(muon):
 race_of_rules()
 
 # %% [markdown]
-# No rule wins all six runs. And a point in the plane is a poor stage for LARS, LAMB and Muon: one layer, and a
-# matrix of one row. The race shows how they step, not what they are worth.
+# No rule wins all six runs. And a point in the plane is a poor stage for LARS, LAMB and Muon: one layer, and
+# a matrix of one row. The race shows how they step, not what they are worth.
 
 # %% [markdown]
 # ## What each keeps in memory
@@ -771,8 +771,8 @@ print(f"nine tenths at 65536, one tenth at 32768: {mixed:.0f} steps")
 # ones. If the larger batch was for the short ones, as we assume here, the sum comes close to the figure.
 # Check such numbers before you cite them.
 #
-# **A correction in the wrong place.** Issue 443 of jettify/pytorch-optimizer (2022) is about a LAMB that, told
-# to correct (`debias=True`), leaves $m$ and $v$ as they are and multiplies the learning rate by
+# **A correction in the wrong place.** Issue 443 of jettify/pytorch-optimizer (2022) is about a LAMB that,
+# told to correct (`debias=True`), leaves $m$ and $v$ as they are and multiplies the learning rate by
 # $\sqrt{1-\beta_2^t}\,/\,(1-\beta_1^t)$ instead. In Adam that would come to nearly the same. In LAMB the
 # trust ratio stands between. It divides by the length of the step, so every common factor drops out, and
 # the "correction" that comes after it is one too many:

@@ -20,7 +20,7 @@ LAYERS = tuple(init())
 BATCHES = (*(2**power for power in range(10)), TRAINING)
 SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 LR, TRUST = 0.05, 0.01  # of SGD; of LARS, whose lr is 1
-DRAWS = 1600  # examples seen at each batch size, in at least 12 and at most 101 batches
+DRAWS = 800  # examples seen at each batch size, in at least 12 and at most 101 batches
 
 
 @dataclass(frozen=True)
