@@ -112,7 +112,12 @@ def show_inputs(case: Case) -> str:
         inputs.pop("steps")
     for name, value in inputs.items():
         if name == "grads" and len(value) == 1:
-            name, value = "grad", value[0]
+            name, value = "grads" if isinstance(value[0], dict) else "grad", value[0]
+        if name == "hessian" and "probe" in inputs:
+            parts.append(f"hessian_vector(v) = {show(value)} @ v")
+            continue
+        if name == "probe" and len(value) == 1:
+            value = value[0]
         if isinstance(value, dict) and not value:
             continue
         parts.append(f"{name} = {show(value)}")

@@ -18,10 +18,12 @@ _HOME = {
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
+    "race_of_rules": "course.widgets.race",
     "predict": "course.widgets.prediction",
     "reveal": "course.widgets.prediction",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",
+    "trust_ratio_by_batch": "course.widgets.trust",
 }
 __all__ = sorted(_HOME)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from course.widgets.style import COLORS, INK, LINE, MUTED
+from course.widgets.style import COLORS, INK, LINE, MUTED, ink_on
 
-__all__ = ["Axis", "Layer", "Note", "Pane", "quantise", "trail"]
+__all__ = ["Axis", "Layer", "Note", "Pane", "Runner", "quantise", "trail"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,6 +66,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Runner:
+    """One more path that moves in a pane: its frames, its colour, and a letter at its last point."""
+
+    paths: Sequence[Floats]
+    color: str
+    letter: str = ""
+    style: str = "line"
+
+
+@dataclass(frozen=True)
 class Pane:
     """One picture of a player.
 
@@ -78,6 +88,8 @@ class Pane:
         style: "path" draws line, dots, start and end; "line" no dots; "marker" only the last point;
             "cell" a frame around the last point, of the size ``cell`` (data coordinates).
         width, height: of the box, pixels.
+        letter: at the path's last point. runners: further paths that move. scenes: layers that change
+            with the first slider, each for as many of its settings.
     """
 
     title: str
@@ -93,6 +105,9 @@ class Pane:
     width: int = 372
     height: int = 300
     extra: str = field(default="")
+    letter: str = ""
+    runners: Sequence[Runner] = ()
+    scenes: Sequence[Sequence[Layer]] = ()
 
     def units(self, points: Floats) -> Floats:
         """Return data points in the units of the box, shape (n, 2), not yet rounded."""
@@ -106,8 +121,22 @@ class Pane:
         """Return every frame's path in whole units."""
         return [quantise(self.units(np.asarray(path, dtype=float))) for path in self.paths]
 
-    def svg(self, label: str, start: npt.NDArray[np.int16], focusable: bool = False) -> str:
-        """Return the pane with the path ``start`` in it; ``label`` is what a screen reader says."""
+    def runners_quantised(self) -> list[list[npt.NDArray[np.int16]]]:
+        """Return the same of each runner."""
+        return [[quantise(self.units(np.asarray(path))) for path in each.paths] for each in self.runners]
+
+    def svg(
+        self,
+        label: str,
+        start: npt.NDArray[np.int16],
+        focusable: bool = False,
+        others: Sequence[npt.NDArray[np.int16]] = (),
+        scene: int = 0,
+    ) -> str:
+        """Return the pane with the path ``start`` in it; ``label`` is what a screen reader says.
+
+        ``others`` are the runners' first paths, ``scene`` is the one shown first.
+        """
         role = 'role="application" tabindex="0"' if focusable else 'role="img"'
         box = f'x="{LEFT}" y="{TOP}" width="{self.width}" height="{self.height}"'
         width, height = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
@@ -117,7 +146,8 @@ class Pane:
             f'<rect {box} fill="#ffffff"/>'
             f'<svg {box} viewBox="0 0 {self.width * UNIT} {self.height * UNIT}">'
             f"{self._image()}{''.join(self._layer(layer) for layer in self.layers)}"
-            f"{''.join(self._mark(note) for note in self.notes)}{self._moving(start)}</svg>"
+            f"{self._scenes(scene)}{''.join(self._mark(note) for note in self.notes)}"
+            f"{self._all_moving(start, others)}</svg>"
             f'<rect {box} fill="none" stroke="{LINE}"/>'
             f"{''.join(self._word(note) for note in self.notes)}{self._axes()}{self.extra}</svg>"
         )
@@ -158,8 +188,25 @@ class Pane:
             f'text-anchor="{note.anchor}" fill="{note.color}">{html.escape(note.text)}</text>'
         )
 
-    def _moving(self, start: npt.NDArray[np.int16]) -> str:
-        if self.style == "cell":
+    def _scenes(self, shown: int) -> str:
+        return "".join(
+            f'<g class="pu-scene" visibility="{"visible" if i == shown else "hidden"}">'
+            f"{''.join(self._layer(layer) for layer in layers)}</g>"
+            for i, layers in enumerate(self.scenes)
+        )
+
+    def _all_moving(self, start: npt.NDArray[np.int16], others: Sequence[npt.NDArray[np.int16]]) -> str:
+        own = self._moving(start, self.style, self.color, self.letter)
+        if not self.runners:
+            return own
+        runs = "".join(
+            f'<g class="pu-run">{self._moving(path, runner.style, runner.color, runner.letter)}</g>'
+            for runner, path in zip(self.runners, others, strict=True)
+        )
+        return f'<g class="pu-own">{own}</g>{runs}'
+
+    def _moving(self, start: npt.NDArray[np.int16], style: str, color: str, letter: str) -> str:
+        if style == "cell":
             wide = self.cell[0] / (self.x.high - self.x.low) * self.width * UNIT
             high = self.cell[1] / (self.y.high - self.y.low) * self.height * UNIT
             x, y = start[-1]
@@ -167,24 +214,33 @@ class Pane:
             frame = f'<rect {corner} width="{wide:.0f}" height="{high:.0f}" fill="none" stroke='
             return (
                 f'<g class="pu-cell" transform="translate({x} {y})">'
-                f'{frame}"#ffffff" stroke-width="56"/>{frame}"{self.color}" stroke-width="26"/></g>'
+                f'{frame}"#ffffff" stroke-width="56"/>{frame}"{color}" stroke-width="26"/></g>'
             )
         line, dots, first, last = trail(start)
         parts = []
-        if self.style in ("path", "line"):
+        if style in ("path", "line"):
             parts.append(
-                f'<path class="pu-line" d="{line}" fill="none" stroke="{self.color}" stroke-width="16"/>'
+                f'<path class="pu-line" d="{line}" fill="none" stroke="{color}" '
+                f'stroke-width="{12 if letter else 16}"/>'
             )
-        if self.style == "path":
+        if style == "path":
             parts.append(
-                f'<path class="pu-dots" d="{dots}" fill="none" stroke="{self.color}" stroke-width="46" '
+                f'<path class="pu-dots" d="{dots}" fill="none" stroke="{color}" stroke-width="46" '
                 f'stroke-linecap="round"/>'
-                f'<circle class="pu-first" r="50" fill="#ffffff" stroke="{self.color}" stroke-width="20" '
+                f'<circle class="pu-first" r="50" fill="#ffffff" stroke="{color}" stroke-width="20" '
                 f'transform="translate({first[0]} {first[1]})"/>'
             )
-        if self.style in ("path", "marker"):
+        if letter:
             parts.append(
-                f'<circle class="pu-last" r="56" fill="{self.color}" stroke="#ffffff" stroke-width="14" '
+                f'<g class="pu-last" transform="translate({last[0]} {last[1]})">'
+                f'<circle r="82" fill="{color}" stroke="#ffffff" stroke-width="14"/>'
+                f'<text class="pu-note" y="38" text-anchor="middle" fill="{ink_on(color)}" '
+                f'style="font:700 108px sans-serif">'
+                f"{html.escape(letter)}</text></g>"
+            )
+        elif style in ("path", "marker"):
+            parts.append(
+                f'<circle class="pu-last" r="56" fill="{color}" stroke="#ffffff" stroke-width="14" '
                 f'transform="translate({last[0]} {last[1]})"/>'
             )
         return "".join(parts)

@@ -61,6 +61,8 @@
     const values = [...root.querySelectorAll(".pu-value")];
     const numbers = [...root.querySelectorAll(".pu-readout b")];
     const paths = data.paths.map((text, k) => unpack(text, data.lengths[k]));
+    const runs = [...root.querySelectorAll(".pu-run")];
+    const scenes = [...root.querySelectorAll(".pu-pane")].map((svg) => [...svg.querySelectorAll(".pu-scene")]);
     const show = () => {
       const chosen = inputs.map((input) => Number(input.value));
       const frame = chosen.reduce((sum, value, axis) => sum * data.sizes[axis] + value, 0);
@@ -70,7 +72,15 @@
         input.setAttribute("aria-valuetext", text);
       });
       data.readouts[frame].split("\t").forEach((text, k) => { numbers[k].textContent = text; });
-      panes.forEach((svg, k) => drawPane(svg, paths[k][frame]));
+      const step = chosen[chosen.length - 1];
+      const upTo = (frames) => data.growing
+        ? frames[(frame - step) / data.sizes[chosen.length - 1]].slice(0, step + 1) : frames[frame];
+      panes.forEach((svg, k) => drawPane(svg.querySelector(".pu-own") || svg, upTo(paths[k])));
+      runs.forEach((run, k) => drawPane(run, upTo(paths[panes.length + k])));
+      scenes.forEach((groups) => groups.forEach((group, i) => {
+        const shown = Math.floor(chosen[0] * groups.length / data.sizes[0]);
+        group.setAttribute("visibility", i === shown ? "visible" : "hidden");
+      }));
     };
     inputs.forEach((input) => {
       input.addEventListener("input", show);

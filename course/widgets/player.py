@@ -54,6 +54,8 @@ class Player:
         labels: names of the numbers read out.
         readouts: for each frame the texts of these numbers.
         picker: the pane (its index) whose cells may be clicked instead of moving two sliders, or -1.
+        growing: the last slider walks along the paths: a pane has one path for each setting of the slider
+            before it, and frame j shows its first j + 1 points.
     """
 
     title: str
@@ -63,14 +65,29 @@ class Player:
     labels: Sequence[str]
     readouts: Sequence[Sequence[str]]
     picker: int = -1
+    growing: bool = False
 
     def __post_init__(self) -> None:
         frames = int(np.prod([len(control.texts) for control in self.controls]))
-        counts = {len(self.readouts), *(len(pane.paths) for pane in self.panes)}
-        if counts != {frames}:
-            raise ValueError(
-                f"the sliders have {frames} settings, but readouts and paths count {sorted(counts)}"
-            )
+        paths = frames // len(self.controls[-1].texts) if self.growing else frames
+        moving = [each.paths for pane in self.panes for each in pane.runners]
+        given = {len(each) for each in (*(pane.paths for pane in self.panes), *moving)}
+        if len(self.readouts) != frames or given != {paths}:
+            counts = sorted({len(self.readouts), *given})
+            raise ValueError(f"the sliders have {frames} settings, but readouts and paths count {counts}")
+
+    @property
+    def tracks(self) -> list[list[Any]]:
+        """The paths of all that moves, in whole units: those of the panes first, then those of runners."""
+        runners = [track for pane in self.panes for track in pane.runners_quantised()]
+        return [*(pane.quantised() for pane in self.panes), *runners]
+
+    def shown_first(self, track: Sequence[Any]) -> Any:
+        """Return what the first frame shows of a track."""
+        if not self.growing:
+            return track[self.start]
+        setting, step = divmod(self.start, len(self.controls[-1].texts))
+        return track[setting][: step + 1]
 
     @property
     def start(self) -> int:
@@ -82,9 +99,12 @@ class Player:
 
     def html(self) -> str:
         """Return the player as one self-contained piece of HTML."""
-        paths = [pane.quantised() for pane in self.panes]
+        paths = self.tracks
+        first = [self.shown_first(track) for track in paths]
+        runs = iter(first[len(self.panes) :])
         panes = "".join(
-            self._pane(index, pane, paths[index][self.start]) for index, pane in enumerate(self.panes)
+            self._pane(index, pane, first[index], [next(runs) for _ in pane.runners])
+            for index, pane in enumerate(self.panes)
         )
         data = {
             "sizes": [len(control.texts) for control in self.controls],
@@ -93,6 +113,7 @@ class Player:
             "lengths": [[len(path) for path in frames] for frames in paths],
             "paths": [_packed(frames) for frames in paths],
             "picker": self.picker,
+            "growing": self.growing,
         }
         # "</" would end the script element that carries the data.
         payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
@@ -107,11 +128,12 @@ class Player:
             f"<script>{asset('player.js')}</script></figure>"
         )
 
-    def _pane(self, index: int, pane: Pane, start: Any) -> str:
+    def _pane(self, index: int, pane: Pane, start: Any, others: Sequence[Any]) -> str:
         label = f"{pane.title}: {pane.y.label} against {pane.x.label}"
         if index == self.picker:
             label += ". Arrow keys choose a cell"
-        return pane.svg(label, start, focusable=index == self.picker)
+        scene = self.controls[0].start * len(pane.scenes) // len(self.controls[0].texts)
+        return pane.svg(label, start, focusable=index == self.picker, others=others, scene=scene)
 
     def _readout(self) -> str:
         return "".join(

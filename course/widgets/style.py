@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "INK", "MUTED", "VALLEY", "alt", "figure", "plain_axes"]
+__all__ = ["COLORS", "INK", "MUTED", "VALLEY", "alt", "figure", "ink_on", "plain_axes"]
 
 # M. Okabe and K. Ito (2008), Color Universal Design.
 COLORS = {
@@ -53,6 +53,12 @@ def plain_axes(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> Axes:
     for spine in axes.spines.values():
         spine.set_color(LINE)
     return axes
+
+
+def ink_on(color: str) -> str:
+    """Return white or ink, whichever can be read better on ``color``."""
+    red, green, blue = ((int(color[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5))
+    return INK if 0.21 * red + 0.72 * green + 0.07 * blue > 0.21 else "#ffffff"
 
 
 def alt(text: str) -> None:

@@ -10,18 +10,26 @@ import pytest
 
 from tests.browser import driver, moves
 
-CELLS = [
-    "from course.widgets import *",
-    "drag_a_step()",
+PLAYERS = [
     "batch_size_noise()",
     "learning_rate_on_a_ravine()",
     "learning_rate_on_a_ravine()",
     "learning_rate_on_a_ravine(theory=True)",
     "momentum_phase_diagram()",
-    "momentum_slider()",
-    "effective_decay()",
-    "rotate_the_ravine()",
     "small_gradients()",
+    "trust_ratio_by_batch()",
+    "race_of_rules()",
+]
+LIVE = [
+    "drag_a_step()",
+    "momentum_slider()",
+    "rotate_the_ravine()",
+    "effective_decay()",
+]
+CELLS = [
+    "from course.widgets import *",
+    *PLAYERS,
+    *LIVE,
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
     "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
@@ -45,7 +53,7 @@ def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> Non
 
 
 def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_players(workshop.page, artifacts, "workshop") == 6
+    assert moves.move_players(workshop.page, artifacts, "workshop") == len(PLAYERS)
     assert workshop.errors() == []
 
 
@@ -59,7 +67,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 3
+    assert moves.move_live(workshop.page, artifacts, "workshop") == len(LIVE)
     assert workshop.errors() == []
 
 

@@ -66,7 +66,7 @@ def test_what_a_screen_reader_needs_is_there(build: Callable[[], Player]) -> Non
 def test_the_page_without_scripts_shows_the_first_picture(build: Callable[[], Player]) -> None:
     player = build()
     bundle = player._repr_mimebundle_()
-    path = player.panes[-1].quantised()[player.start]
+    path = player.shown_first(player.tracks[len(player.panes) - 1])
     drawn = trail(path)[0] if player.panes[-1].style == "line" else f"translate({path[-1][0]} {path[-1][1]})"
     assert f'{drawn}"' in bundle["text/html"]
     assert player.title in bundle["text/plain"]
@@ -76,12 +76,14 @@ def test_the_page_without_scripts_shows_the_first_picture(build: Callable[[], Pl
 def test_packed_paths_are_the_paths(build: Callable[[], Player]) -> None:
     player = build()
     data = payload(player.html())
-    for pane, packed, lengths in zip(player.panes, data["paths"], data["lengths"], strict=True):
+    runners = [(pane, runner) for pane in player.panes for runner in pane.runners]
+    moving = [*((pane, pane) for pane in player.panes), *runners]
+    for (pane, mover), packed, lengths in zip(moving, data["paths"], data["lengths"], strict=True):
         numbers = np.frombuffer(base64.b64decode(packed), "<i2").reshape(-1, 2)
         assert len(numbers) == sum(lengths)
         first = numbers[: lengths[0]]
         inside = np.abs(first).max(axis=1) < FAR
-        wanted = pane.units(np.asarray(pane.paths[0], dtype=float))[: lengths[0]]
+        wanted = pane.units(np.asarray(mover.paths[0], dtype=float))[: lengths[0]]
         np.testing.assert_allclose(first[inside], wanted[inside], atol=0.51)
 
 
