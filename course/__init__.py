@@ -24,17 +24,22 @@ _HOME = {
 _MODULES = {
     "arrays",
     "authoring",
+    "averaging",
     "catalogue",
     "conventions",
     "data",
     "exercises",
+    "gradients",
     "grading",
     "landscapes",
     "microscope",
     "oracle",
+    "recipes",
     "references",
     "rules",
+    "schedules",
     "torch_bridge",
+    "trees",
     "widgets",
 }
 __all__ = sorted([*_HOME, *_MODULES])

@@ -16,8 +16,12 @@ Array = Any  # a NumPy array, a torch tensor, or another array of the array API 
 __all__ = [
     "Array",
     "absolute",
+    "all_finite",
+    "astype",
+    "at_least_float32",
     "clip",
     "copy",
+    "dtype_name",
     "is_array",
     "is_floating",
     "machine_epsilon",
@@ -29,6 +33,7 @@ __all__ = [
     "smallest_normal",
     "sqrt",
     "to_numpy",
+    "vector_norm",
     "where",
     "zeros_like",
 ]
@@ -97,6 +102,52 @@ def smallest_normal(x: Array) -> float:
 def norm(x: Array) -> Array:
     """Return the Euclidean norm of all elements as a 0-d array; 0 for an empty array."""
     return sqrt(array_namespace(_boxed(x)).sum(x * x))
+
+
+def vector_norm(x: Array, order: float = 2.0, axis: tuple[int, ...] | None = None) -> Array:
+    """Return the norm of order 1, 2 or inf in the dtype of ``x``; float16 and bfloat16 are summed in float32.
+
+    Args:
+        x: any array; without elements its norm is 0. order: 1, 2, infinity, or another p > 0.
+        axis: the axes to take it along, which stay with length 1; None takes all, and gives a 0-d array.
+    """
+    x = _boxed(x)
+    xp, wide = array_namespace(x), at_least_float32(x)
+    if 0 in tuple(x.shape):  # infinity's norm has no value there, in any library
+        size = xp.sum(wide * 0, axis=axis, keepdims=axis is not None)
+    else:
+        size = xp.linalg.vector_norm(wide, ord=order, axis=axis, keepdims=axis is not None)
+    return astype(size, x.dtype)
+
+
+def astype(x: Array, dtype: Any) -> Array:
+    """Return a copy of ``x`` in another floating dtype, given as the library's own or by its name.
+
+    Raises:
+        TypeError: the library has none of that name (NumPy has no bfloat16).
+    """
+    x = _boxed(x)
+    xp = array_namespace(x)
+    known = getattr(xp, dtype, None) if isinstance(dtype, str) else dtype
+    if known is None:
+        raise TypeError(f"{xp.__name__.split('.')[-1]} has no dtype {dtype!r}")
+    return xp.astype(x, known, copy=True)
+
+
+def dtype_name(x: Array) -> str:
+    """Return the name of an array's dtype in any library: ``float32``."""
+    return str(x.dtype).split(".")[-1]
+
+
+def at_least_float32(x: Array) -> Array:
+    """Return ``x`` in float32 where its dtype is narrower, else ``x`` itself."""
+    return astype(x, "float32") if dtype_name(x) in ("float16", "bfloat16") else x
+
+
+def all_finite(x: Array) -> bool:
+    """Say whether no element is infinite or a NaN."""
+    xp = array_namespace(_boxed(x))
+    return bool(xp.all(xp.isfinite(_boxed(x))))
 
 
 def zeros_like(x: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, overload
 import torch
 
 from course.rules import Rule
+from course.trees import tree_map
 
 __all__ = ["RuleOptimizer"]
 
@@ -26,7 +27,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         rule: the rule, or a chain.
 
     Raises:
-        TypeError: ``rule`` is no rule. ValueError: a group names a hyperparameter the rule lacks.
+        TypeError: ``rule`` is no rule. ValueError: a group names a hyperparameter the rule lacks, or the rule
+            looks at all parameters together (a norm over all of them), while here each is stepped alone.
         RuntimeError: a gradient is sparse.
 
     >>> from course.rules import HeavyBall
@@ -41,6 +43,11 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], rule: Rule) -> None:
         if not isinstance(rule, Rule):
             raise TypeError(f"RuleOptimizer: rule must be a course rule such as SGD(lr=0.1), not {rule!r}")
+        if rule.across:
+            raise ValueError(
+                f"RuleOptimizer: {type(rule).__name__} looks at all parameters together and here each is "
+                "stepped alone; clip or unscale before step(), as with torch's own optimizers"
+            )
         self.rule = rule
         super().__init__(params, rule.hyperparameters())
 
@@ -56,6 +63,19 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a pickle keeps: torch's own three parts, and the rule."""
         return {**super().__getstate__(), "rule": self.rule}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what ``state_dict`` returned; a master copy stays in its own dtype.
+
+        torch casts every state to its parameter's dtype, which would round that copy to 16 bits.
+        """
+        super().load_state_dict(state_dict)
+        if self.rule.own_precision:
+            saved = [key for group in state_dict["param_groups"] for key in group["params"]]
+            params = [param for group in self.param_groups for param in group["params"]]
+            for key, param in zip(saved, params, strict=True):
+                if key in state_dict["state"]:
+                    self.state[param] = _on(param.device, state_dict["state"][key])
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -87,11 +107,18 @@ class RuleOptimizer(torch.optim.Optimizer):
             raise RuntimeError("RuleOptimizer: sparse gradients are not supported; use sparse=False")
         # Looking a key up in torch's defaultdict would create it, and state_dict would then carry it.
         state = self.state[param] if param in self.state else rule.init(param.detach())
-        delta, after = rule.update(param.grad, state, param.detach())
-        param.sub_(delta)
+        new, after = rule.step(param.grad, state, param.detach())
+        param.copy_(new)
         if after:
             self.state[param] = after
 
     def _rule_of(self, group: dict[str, Any]) -> Rule:
         """Return the rule with this group's hyperparameters, which a scheduler may have changed."""
         return self.rule.with_hyperparameters(**{n: group[n] for n in self.rule.hyperparameters()})
+
+
+def _on(device: torch.device, state: Any) -> Any:
+    def placed(value: Any) -> Any:
+        return value.detach().to(device, copy=True) if isinstance(value, torch.Tensor) else value
+
+    return tree_map(placed, state)

@@ -41,6 +41,10 @@ class Rule:
     elementwise: ClassVar[bool] = True
     # Whether the rule is made for matrices and refuses every other shape.
     only_matrices: ClassVar[bool] = False
+    # Whether it looks at all arrays of a tree together, so that none may be stepped alone.
+    across: ClassVar[bool] = False
+    # Whether its state has another dtype than the parameter on purpose, to be kept when it is loaded.
+    own_precision: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse a switch that is neither on nor off: ``maximize="no"`` would climb."""
@@ -71,6 +75,10 @@ class Rule:
             TypeError: an input is no floating array, or a mapping meets an array.
             ValueError: shapes differ, or the state belongs to another rule or parameter.
         """
+        return self._leaf_by_leaf(grad, state, param)
+
+    def _leaf_by_leaf(self, grad: Any, state: State, param: Any) -> tuple[Any, State]:
+        """Check and update each array alone; a rule that looks at all of them calls this from its update."""
         if isinstance(param, Mapping):
             return self._update_tree(grad, state, param)
         self._check_param(param)
@@ -87,6 +95,15 @@ class Rule:
             )
         self._check_state(state, param)
         return self.update_leaf(grad, state, param)
+
+    def step(self, grad: Any, state: State, param: Any) -> tuple[Any, State]:
+        """Return ``(param - delta, state)``, leaf by leaf where the parameter is a mapping.
+
+        A rule whose new parameter cannot be written as a difference in the parameter's own precision
+        (one that keeps a finer copy of it) writes its own; then this, not ``update``, is its interface.
+        """
+        delta, after = self.update(grad, state, param)
+        return _less(param, delta), after
 
     def init_leaf(self, param: Array) -> State:
         """Return the state for one array. A rule without memory keeps this one: no state."""
@@ -122,7 +139,7 @@ class Rule:
             if set(tree) != set(param):
                 odd = sorted(map(str, set(tree) ^ set(param)))
                 raise ValueError(f"{self._name}: {what} and param differ in the names {', '.join(odd)}")
-        pairs = {name: self.update(grad[name], state[name], param[name]) for name in param}
+        pairs = {name: self._leaf_by_leaf(grad[name], state[name], param[name]) for name in param}
         return {name: d for name, (d, _) in pairs.items()}, {name: s for name, (_, s) in pairs.items()}
 
     def _check_floating(self, what: str, x: Any) -> None:
@@ -193,6 +210,12 @@ class Rule:
         value = getattr(self, field)
         known = any(type(value) is type(a) and value == a for a in allowed)
         require(self, field, known, "one of " + ", ".join(map(repr, allowed)))
+
+
+def _less(param: Any, delta: Any) -> Any:
+    if isinstance(param, Mapping):
+        return {name: _less(leaf, delta[name]) for name, leaf in param.items()}
+    return param - delta
 
 
 def _is_number(value: Any) -> bool:

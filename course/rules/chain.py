@@ -76,6 +76,11 @@ class Chain(Rule):
             if not isinstance(stage, Rule):
                 raise TypeError(f"chain: {stage!r} is not a rule or transform (no init/update pair)")
 
+    @property
+    def across(self) -> bool:  # type: ignore[override]
+        """Whether one of the stages looks at all arrays of a tree together."""
+        return any(stage.across for stage in self.stages)
+
     def init(self, param: Any) -> State:
         """Return the states of all stages, by their place in the chain."""
         return {self._key(i): stage.init(param) for i, stage in enumerate(self.stages)}
