@@ -16,10 +16,12 @@ _HOME = {
     "drag_a_step": "course.widgets.first_steps",
     "effective_decay": "course.widgets.decay",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
+    "line_of_numbers": "course.widgets.number_line",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "predict": "course.widgets.prediction",
     "reveal": "course.widgets.prediction",
+    "the_cliff": "course.widgets.cliff",
 }
 __all__ = sorted(_HOME)
 
