@@ -626,15 +626,18 @@ print("bfloat16 loses:", int((late.bfloat16() == 0).sum()))
 
 # %% exercise="LossScaler"
 class LossScaler:
-    """Scale losses up for float16; find the scale by trial."""
+    """Scale losses up for float16; find the scale by trial.
+
+    good_steps counts the good steps in a row; finite is what unscale found.
+    """
 
     def __init__(self, init_scale=65536.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=2000):
         self.factor = init_scale
         self.growth_factor = growth_factor
         self.backoff_factor = backoff_factor
         self.growth_interval = growth_interval
-        self.good_steps = 0  # in a row
-        self.finite = True  # what unscale found
+        self.good_steps = 0
+        self.finite = True
 
     def scale(self, loss):
         """Return the loss that backward is called on."""
