@@ -583,7 +583,7 @@ axes.legend(frameon=False, loc="center left")
 plt.show()
 alt(
     "Histograms of the sizes of all gradients that are not zero, by powers of two. At the start they lie "
-    "between 2 to the -18 and 2 to the -3. After 2000 steps they have moved down and spread out: a good "
+    "between 2 to the -14 and 2 to the -4. After 2000 steps they have moved down and spread out: a good "
     "part lies in the grey zone below 2 to the -14, where float16 has fewer digits, and the tail reaches "
     "the dark zone below 2 to the -25, which float16 rounds to zero."
 )
@@ -774,18 +774,24 @@ reveal(
 # ## See
 #
 # Which numbers are there, and where does an update land? Begin with the update: raise it until the bfloat16
-# weight moves. How large is it then, against the spacing? Then give the weight another power of two: the
-# spacing grows with the weight. Between $-6$ and $-7$ on the left, the same update of 0.001 gets through.
+# weight moves. How large is it then, against the spacing? Go back to 0.001, and give the weight other powers
+# of two. The spacing grows with the weight: from which power on downward does the same update get through?
 
 # %%
 line_of_numbers()
 
 # %% [markdown]
-# The rule behind it: around $\theta$ the numbers of bfloat16 are between $\theta/256$ and $\theta/128$
-# apart, and an update below half of that does nothing. With Adam, an update is about as large as the
-# learning rate. So at $\eta = 0.001$ all weights above one half stand still, if all steps have about that
-# size; at $\eta = 0.0001$ all above 0.05.
-#
+# The rule behind it: around $\theta$ the numbers of bfloat16 are between $\theta/256$ and $\theta/128$ apart,
+# and an update below half of that does nothing. With Adam, an update is about as large as the learning rate.
+# So one can say in advance which weights will stand still:
+
+# %% tags=["nbval-check-output"]
+powers = 2.0 ** torch.arange(-16, 8, dtype=torch.float32)
+for lr in (1e-2, 1e-3, 1e-4):
+    stuck = powers[(powers.bfloat16() + lr).bfloat16() == powers]
+    print(f"updates of {lr:g}: a bfloat16 weight of {stuck.min().item():g} or more does not grow any more")
+
+# %% [markdown]
 # ## Build: `master_weight_step`
 #
 # The remedy of Micikevicius et al. (2018, *Mixed Precision Training*): keep a copy of each weight in float32,

@@ -11,7 +11,14 @@ from tests.browser import driver, moves
 
 ROOT = Path(__file__).parents[2]
 # How many widgets each lesson must at least have: players, kernel-driven pictures, predictions.
-LESSONS = {"00": (0, 1, 1), "01": (1, 0, 1), "03": (1, 0, 1), "04": (1, 1, 1), "06": (0, 1, 3)}
+LESSONS = {
+    "00": (0, 1, 1),
+    "01": (1, 0, 1),
+    "03": (1, 0, 1),
+    "04": (1, 1, 1),
+    "06": (0, 1, 3),
+    "07": (1, 1, 3),
+}
 
 
 @pytest.mark.parametrize("number", sorted(LESSONS))

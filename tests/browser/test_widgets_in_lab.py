@@ -20,6 +20,8 @@ CELLS = [
     "momentum_phase_diagram()",
     "momentum_slider()",
     "effective_decay()",
+    "the_cliff()",
+    "line_of_numbers()",
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
     "reveal('workshop.choice', 'A short walk', 'It is shorter.')",
@@ -43,7 +45,7 @@ def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> Non
 
 
 def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_players(workshop.page, artifacts, "workshop") == 5
+    assert moves.move_players(workshop.page, artifacts, "workshop") == 6
     assert workshop.errors() == []
 
 
@@ -57,7 +59,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 3
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 4
     assert workshop.errors() == []
 
 
