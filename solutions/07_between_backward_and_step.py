@@ -62,15 +62,16 @@ print("ready")
 #
 # Below is the smallest such network: one unit, two parameters, fifty time steps (after figure 6 of Pascanu,
 # Mikolov and Bengio, 2013, *On the difficulty of training recurrent neural networks*). Follow the path down
-# the slope to the foot of the wall. Then set a limit to the norm. Then move the learning rate: with which is
-# the path thrown out of the picture, and with which does it come back?
+# the slope to the foot of the wall, and see where it goes from there. Then give the norm a limit. Then take
+# the limit away again and lower the learning rate instead: does that help?
 
 # %%
 the_cliff()
 
 # %% [markdown]
-# At the foot of the wall the gradient points the right way: away from the wall. But its *length* is no advice
-# at all. It says how steep the wall is here, and nothing of how far it is good to go.
+# A lower rate comes to the wall later, and is thrown off all the same. At the wall the gradient points the
+# right way: down again. But its *length* is no advice at all. It says how steep the wall is here, and
+# nothing of how far it is good to go.
 #
 # ## The formula
 #

@@ -15,27 +15,27 @@ from course.widgets.words import OUT_OF_RANGE, plain
 
 __all__ = ["the_cliff"]
 
-START = (5.2, -2.2)
-STEPS = 80
-RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
-NORMS = (math.inf, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
+START = (4.75, -2.05)
+STEPS = 100
+RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+NORMS = (math.inf, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
 
 
 def the_cliff() -> Player:
-    """Return a player: eighty steps near the wall, for ten learning rates and nine limits of the norm."""
+    """Return a player: a hundred steps near the wall, for eleven learning rates and eight limits."""
     loss = OneUnit()
     rates = [lr for lr in RATES for _ in NORMS]
     limits = [limit for _ in RATES for limit in NORMS]
     runs = list(zip(*descend(loss, START, rates, limits, STEPS), strict=True))
-    x = Axis("w", 3.6, 6.4, [(t, f"{t:g}") for t in (4.0, 4.5, 5.0, 5.5, 6.0)])
-    y = Axis("b", -3.3, -1.1, [(t, f"{t:g}".replace("-", "−")) for t in (-3.0, -2.5, -2.0, -1.5)])
-    walk = Pane("Eighty steps", x, y, [path for path, _, _ in runs], layers=bands(loss, x, y))
+    x = Axis("w", 3.5, 5.7, [(t, f"{t:g}") for t in (4.0, 4.5, 5.0, 5.5)])
+    y = Axis("b", -2.9, -1.2, [(t, f"{t:g}".replace("-", "−")) for t in (-2.5, -2.0, -1.5)])
+    walk = Pane("A hundred steps", x, y, [path for path, _, _ in runs], layers=bands(loss, x, y))
     return Player(
         title="A wall in the loss",
         caption=(
             "One recurrent unit, run for fifty steps: its loss over its weight w and its bias b; darker is "
             "higher. Upper right lies a gentle slope, lower left a plateau, and between them stands a wall. "
-            "The slope leads down to the foot of the wall, where the gradient is up to thousands of times as "
+            "The slope leads down to the foot of the wall, where a gradient may be hundreds of times as "
             "long. Without a limit, one such gradient throws the path far away. With one, it comes back."
         ),
         panes=[walk, _loss_pane([losses for _, losses, _ in runs])],

@@ -58,7 +58,7 @@ def line_of_numbers() -> Live:
         "The numbers there are, and an update between them",
         {
             "weight": slider("log₂ weight", 0.0, -6.0, 6.0, 0.25),
-            "size": slider("log₁₀ update", -3.0, -5.0, -1.0, 0.125),
+            "size": slider("log₁₀ update", -3.0, -5.0, -1.0, 0.25),
         },
         Picture(made, moving, update),
         "Left the numbers that three formats have around the weight; float32 has so many that they make a "
