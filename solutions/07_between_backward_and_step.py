@@ -176,8 +176,8 @@ for name, g in (
 # %% [markdown]
 # ## Validate: 200 lists of gradients beside PyTorch
 #
-# Each list holds three arrays with elements over four decades. The limits lie so that about half of the lists
-# get clipped.
+# Each list holds three arrays with elements over four decades. The limit of the norm lies so that about half
+# of the lists get clipped.
 
 # %% tags=["nbval-check-output"]
 
