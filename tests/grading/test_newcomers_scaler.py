@@ -1,4 +1,4 @@
-"""What newcomers write for LossScaler, an exercise that is a class: right in another way, or wrong and told."""
+"""What newcomers write for LossScaler, an exercise that is a class: right otherwise, or wrong and told."""
 
 import numpy as np
 import pytest
