@@ -66,7 +66,10 @@ def mutants(source: str) -> list[Mutant]:
     tree = ast.parse(source)
     original = ast.unparse(tree)
     found: dict[str, Mutant] = {}
+    given = _given(tree, source)
     for index, node in enumerate(ast.walk(tree)):
+        if id(node) in given:
+            continue
         for kind, replacement in _changes(node):
             changed = _replaced(tree, index, replacement)
             text = ast.unparse(ast.fix_missing_locations(changed))
@@ -74,6 +77,16 @@ def mutants(source: str) -> list[Mutant]:
                 before, after = _difference(original, text)
                 found[text] = Mutant(kind, before, after, text)
     return list(found.values())
+
+
+def _given(tree: ast.Module, source: str) -> set[int]:
+    """Return the nodes that no learner writes: the methods of a class without a solution between marks."""
+    mark, given = "### BEGIN SOLUTION", set()
+    for made in tree.body:
+        for method in made.body if isinstance(made, ast.ClassDef) and mark in source else []:
+            if mark not in (ast.get_source_segment(source, method) or ""):
+                given |= {id(node) for node in ast.walk(method)}
+    return given
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

@@ -188,13 +188,17 @@ def _factor(a: np.ndarray, b: np.ndarray, position: bool) -> tuple[str, float | 
         return ("is not a number (NaN)" if a.size == 1 else f"holds {int(np.isnan(a).sum())} NaN"), None
     if np.isinf(a).any() and not np.isinf(b).any():
         return "is infinite", None
-    at = b != 0
-    if at.any() and (a[~at] == 0).all() and not position:
+    at = (b != 0) & np.isfinite(b)
+    if np.isfinite(b).all() and at.any() and (a[~at] == 0).all() and not position:
         ratios = a[at] / b[at]
         ratio = float(np.median(ratios))
         if np.allclose(ratios, ratio, rtol=1e-6, atol=1e-12):
             return _ratio(ratio), ratio
-    worst = np.unravel_index(int(np.argmax(np.abs(a - b))), a.shape)
+    with np.errstate(invalid="ignore"):
+        apart = np.where(
+            (a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf)
+        )
+    worst = np.unravel_index(int(np.argmax(apart)), a.shape)
     if a.size > 1:
         where = tuple(int(i) for i in worst)
         return f"differs most at index {where}: {a[worst]:.6g} instead of {b[worst]:.6g}", None

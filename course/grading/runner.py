@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import ctypes
+import inspect
 import io
 import linecache
 import logging
@@ -15,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 __all__ = ["TimeUp", "line_of", "silence", "time_limit"]
@@ -142,9 +143,10 @@ def silence() -> Iterator[None]:
 def line_of(error: BaseException, answer: Callable[..., Any]) -> str | None:
     """Return the line of the answer's own code where ``error`` arose: ``line 3: v = mu * v``.
 
-    The number counts from the ``def`` line (as 1), so that it means the same in a cell and in a file.
+    The number counts from the ``def`` line (as 1), so that it means the same in a cell and in a file. Of a
+    class the method is named too.
     """
-    code = getattr(answer, "__code__", None)
+    code = _code_of(answer)
     if code is None:
         return None
     inside: list[tuple[FrameType, int]] = []
@@ -159,6 +161,16 @@ def line_of(error: BaseException, answer: Callable[..., Any]) -> str | None:
         cause = cause.__context__
     if not inside:
         return None
-    number = inside[-1][1]
+    number, where = inside[-1][1], ""
+    if inspect.isclass(answer):
+        code = inside[-1][0].f_code
+        where = f"{code.co_name}, "
     text = linecache.getline(code.co_filename, number).strip()
-    return f"line {number - code.co_firstlineno + 1}" + (f": {text}" if text else "")
+    return f"{where}line {number - code.co_firstlineno + 1}" + (f": {text}" if text else "")
+
+
+def _code_of(answer: Callable[..., Any]) -> CodeType | None:
+    """Return the code of an answer; of a class that of any method: all stand in one file."""
+    if not inspect.isclass(answer):
+        return getattr(answer, "__code__", None)
+    return next((f.__code__ for f in vars(answer).values() if inspect.isfunction(f)), None)

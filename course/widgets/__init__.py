@@ -16,6 +16,7 @@ _HOME = {
     "drag_a_step": "course.widgets.first_steps",
     "effective_decay": "course.widgets.decay",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
+    "line_of_numbers": "course.widgets.number_line",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "race_of_rules": "course.widgets.race",
@@ -23,6 +24,7 @@ _HOME = {
     "reveal": "course.widgets.prediction",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",
+    "the_cliff": "course.widgets.cliff",
     "trust_ratio_by_batch": "course.widgets.trust",
 }
 __all__ = sorted(_HOME)

@@ -19,12 +19,14 @@ PLAYERS = [
     "small_gradients()",
     "trust_ratio_by_batch()",
     "race_of_rules()",
+    "the_cliff()",
 ]
 LIVE = [
     "drag_a_step()",
     "momentum_slider()",
     "rotate_the_ravine()",
     "effective_decay()",
+    "line_of_numbers()",
 ]
 CELLS = [
     "from course.widgets import *",
@@ -54,6 +56,7 @@ def test_all_cells_run_without_error_or_pop_up(workshop: driver.Notebook) -> Non
 
 def test_players_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
     assert moves.move_players(workshop.page, artifacts, "workshop") == len(PLAYERS)
+    assert moves.move_players(workshop.page, artifacts, "workshop") == 6
     assert workshop.errors() == []
 
 
@@ -68,6 +71,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
     assert moves.move_live(workshop.page, artifacts, "workshop") == len(LIVE)
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 4
     assert workshop.errors() == []
 
 

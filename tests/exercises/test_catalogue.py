@@ -24,6 +24,7 @@ def test_the_syllabus_is_there():
         "heavy_ball", "nesterov", "optimal_heavy_ball", "ema_to_sum_form",
         "adagrad", "rmsprop", "adam", "first_step_size",
         "adam_l2", "adamw", "decay_groups",
+        "clip_by_norm", "clip_by_value", "accumulate", "LossScaler", "master_weight_step", "ema",
         "lars", "lamb", "lion", "sophia", "newton_schulz", "muon",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())
@@ -101,7 +102,9 @@ def solution_lines(name: str) -> list[str]:
 
     lesson = ALL[name].lesson
     source = next((Path(__file__).parents[2] / "solutions").glob(f"{lesson}_*.py")).read_text()
-    body = source.split(f"def {name}(", 1)[1].split("\n# %%", 1)[0].splitlines()[1:]
+    body = (
+        re.split(rf"\n(?:def|class) {name}\b", source, maxsplit=1)[1].split("\n# %%", 1)[0].splitlines()[1:]
+    )
     return [
         line.strip()
         for line in body

@@ -218,7 +218,10 @@ def test_stubs_are_those_of_the_catalogue():
     stubs = json.loads((resources.files("course.exercises") / "stubs.json").read_text())
     assert set(stubs) == set(ALL)
     for name, source in stubs.items():
-        assert source.startswith(f"def {name}({', '.join(ALL[name].arguments)}):")
+        assert source.startswith((f"def {name}({', '.join(ALL[name].arguments)}):", f"class {name}:"))
+        space: dict = {}
+        exec(source, space)
+        assert ALL[name].misfit(space[name]) is None
 
 
 # ---------------------------------------------------------------- nbgrader

@@ -1,0 +1,122 @@
+"""Drivers for what happens between backward and step: lists of gradients, a scaler, copies of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from course.arrays import is_array
+from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied, mutated
+from course.exercises.drive import _kind, _require_array, _require_number, _tuple_of
+
+__all__ = ["lists_of_gradients", "scaler", "steps_with_a_copy"]
+
+Array = np.ndarray
+
+
+def lists_of_gradients(name: str, *numbers: str) -> Driver:
+    """Drive a function of a list of gradients that returns a list of arrays, and perhaps numbers after it.
+
+    Args:
+        name: of the list that comes back. numbers: the names of what comes with it.
+    """
+
+    def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
+        given = copied(case.inputs)
+        result = answer(*given.values())
+        _note_changes(case.inputs["gradients"], given["gradients"], out, 1)
+        values = _tuple_of(result, (name, *numbers)) if numbers else (result,)
+        arrays = _list_of_arrays(name, values[0], case.inputs["gradients"], 1)
+        out.see(1, f"the number of {name}", len(arrays))
+        for i, array in enumerate(arrays):
+            out.see(1, f"{name}[{i}]", array)
+        for number, value in zip(numbers, values[1:], strict=True):
+            _require_number(number, value)
+            out.see(1, number, value)
+
+    return drive
+
+
+def scaler(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
+    """Drive a class that scales losses through steps of training in float16.
+
+    The case's inputs hold the hyperparameters and ``grads``: for each step the list of the gradients of the
+    loss itself, as exact arithmetic has them. What ``unscale`` gets is what backward would leave: these,
+    times what the class makes of a loss, rounded to float16.
+    """
+    inputs = copied(case.inputs)
+    steps = inputs.pop("grads")
+    made = answer(*inputs.values())
+    taken: list[int] = []
+    for step, exact in enumerate(steps, start=1):
+        factor = _scaled_loss(made, 0.5, out, step) / 0.5
+        left = [(g.astype(np.float64) * factor).astype(np.float16) for g in exact]
+        given = copied(left)
+        unscaled = _list_of_arrays("unscale(grads)", made.unscale(given), exact, step)
+        _note_changes(left, given, out, step)
+        out.see(step, "the number of unscaled gradients", len(unscaled))
+        for i, array in enumerate(unscaled):
+            out.see(step, f"unscale(grads)[{i}]", array)
+        made.step(lambda step=step: taken.append(step))
+        out.see(step, "the number of steps taken", len(taken))
+        made.update()
+    _scaled_loss(made, 0.5, out, len(steps))
+
+
+def _scaled_loss(made: Any, loss: float, out: Outcome, step: int) -> float:
+    scaled = made.scale(loss)
+    _require_number("scale(loss)", scaled)
+    if np.ndim(scaled):
+        raise StopDriving(Fault("shape", "scale(loss)", "scale(loss) of one number must be one number", step))
+    out.see(step, "scale(0.5)", float(scaled))
+    return float(scaled)
+
+
+def steps_with_a_copy(weight: str, copy: str, *, counted: bool = False) -> Driver:
+    """Drive a step that keeps a copy of the weights: the case's inputs hold one array a step, and the copy.
+
+    With ``counted`` the answer is an average ``(average, param, decay, step)`` that returns ``(copy,
+    weight)``; otherwise it is a step ``(grad, weight, master, lr)`` and returns ``(weight, copy)``.
+    """
+
+    def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
+        inputs = copied(case.inputs)
+        rows, kept, rate = inputs.pop("grads"), inputs.pop(copy), inputs.pop("decay" if counted else "lr")
+        first, visible = inputs.pop("step", 1), inputs.pop("weight", None)
+        for step, row in enumerate(rows, start=1):
+            given = {copy: kept, "param": row} if counted else {"grad": row, "weight": visible, copy: kept}
+            before = copied(given)
+            number = [first + step - 1] if counted else []
+            result = answer(*given.values(), rate, *number)
+            for name, value in before.items():
+                _note_changes([value], [given[name]], out, step, name)
+            names = (copy, weight) if counted else (weight, copy)
+            values = dict(zip(names, _tuple_of(result, names, step), strict=True))
+            for name, value in values.items():
+                _require_array(name, value, row, step)
+                out.see(step, name, value)
+            kept, visible = np.array(values[copy]), np.array(values[weight])
+
+    return drive
+
+
+def _list_of_arrays(name: str, value: Any, like: list[Array], step: int) -> list[Any]:
+    if value is None:
+        raise StopDriving(Fault("none", name, f"{name} is None; it must be a list of arrays", step))
+    if not isinstance(value, list | tuple):
+        raise StopDriving(
+            Fault("type", name, f"{name} must be a list of arrays; yours is {_kind(value)}", step)
+        )
+    for i, array in enumerate(value):
+        _require_array(f"{name}[{i}]", array, like[min(i, len(like) - 1)], step)
+    return list(value)
+
+
+def _note_changes(before: list[Any], after: Any, out: Outcome, step: int, name: str = "gradients") -> None:
+    """Write down where an input is no longer what it was: a list grown or shrunk, an array changed."""
+    same = isinstance(after, list) and len(before) == len(after)
+    if not same or any(is_array(a) and mutated(a, b) for a, b in zip(before, after, strict=True)):
+        message = f"your function changed its input {name} in place; the caller still needs it"
+        out.fault("mutated", name, message, step)
