@@ -24,6 +24,7 @@ def test_the_syllabus_is_there():
         "heavy_ball", "nesterov", "optimal_heavy_ball", "ema_to_sum_form",
         "adagrad", "rmsprop", "adam", "first_step_size",
         "adam_l2", "adamw", "decay_groups",
+        "warmup_cosine", "model_state_bytes", "tokens_per_step", "llm_step",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())
     assert [e.lesson for e in ALL.values()] == sorted(e.lesson for e in ALL.values())
