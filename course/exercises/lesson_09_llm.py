@@ -18,6 +18,7 @@ from course.schedules import Constant, Cosine
 __all__ = ["ARGUMENTS", "drive_llm", "llm_cases", "llm_reference"]
 
 Tree = dict[str, Any]
+Shapes = dict[str, tuple[int, ...]]
 ARGUMENTS = (
     "grads", "tokens", "state", "master",
     "schedule", "beta1", "beta2", "eps", "weight_decay", "max_norm",
@@ -109,8 +110,9 @@ def _stop(kind: str, what: str, message: str, step: int) -> None:
 
 def llm_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
-    one, both = {"w": (1, 1)}, {"w": (2, 2), "b": (2,)}
-    free = {"weight_decay": 0.0, "max_norm": 1e6}
+    one: Shapes = {"w": (1, 1)}
+    both: Shapes = {"w": (2, 2), "b": (2,)}
+    free: Tree = {"weight_decay": 0.0, "max_norm": 1e6}
     uneven = [[3, 5]]
     yield _case("one weight, one micro-batch, no decay, nothing to clip", one, 0, **free)
     yield _case("weight decay", one, 0, max_norm=1e6)
@@ -125,7 +127,7 @@ def llm_cases() -> Iterator[Case]:
     yield _case("the first step of a warmup", both, 6, schedule=falling)
     many = [[3, 5], [4, 4, 1], [7], [2, 6], [1, 1]]
     yield _case("five steps with a schedule", both, 7, "steps", tokens=many, schedule=falling)
-    usual = {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
+    usual: Tree = {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
     yield _case("the usual hyperparameters", both, 8, "steps", tokens=many, schedule=falling, **usual)
     small = Constant(0.0009765625)
     yield _case("steps too small for bfloat16", both, 9, "steps", tokens=[[1]] * 6, schedule=small, **usual)
@@ -133,7 +135,7 @@ def llm_cases() -> Iterator[Case]:
     yield _case("steps past the end of the schedule", both, 10, "steps", tokens=many, schedule=past)
     for seed, shape in enumerate(((), (3,), (1, 3), (2, 1, 2), (2, 2, 1, 1), (0, 2))):
         yield _case(f"a parameter of shape {shape}", {"p": shape}, 11 + seed, "edges", tokens=many[:2])
-    layers = {"tok": (3, 2), "norm": (2,), "up": (2, 4), "bias": (4,), "scale": ()}
+    layers: Shapes = {"tok": (3, 2), "norm": (2,), "up": (2, 4), "bias": (4,), "scale": ()}
     yield _case("five parameters", layers, 20, "edges", tokens=many[:2], schedule=falling)
     zeros = [[{name: np.zeros(s, np.float32) for name, s in both.items()}] * 2]
     yield _case("zero gradients", both, 21, "edges", tokens=uneven, grads=zeros)
@@ -149,9 +151,7 @@ def llm_cases() -> Iterator[Case]:
         yield _case(label, both, 24, "edges", tokens=[[1], [1]], grads=grads, eps=1e-8)
 
 
-def _case(
-    label: str, shapes: dict[str, tuple[int, ...]], seed: int, part: str = "formula", **change: Any
-) -> Case:
+def _case(label: str, shapes: Shapes, seed: int, part: str = "formula", **change: Any) -> Case:
     """Make a case of these parameters; ``tokens`` says how many micro-batches each step has."""
     tokens, warm = change.pop("tokens", [[1]]), change.pop("warm", 0)
 

@@ -19,6 +19,7 @@ _HOME = {
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "predict": "course.widgets.prediction",
+    "recipe_explorer": "course.widgets.recipes",
     "reveal": "course.widgets.prediction",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",
