@@ -18,6 +18,35 @@ __all__ = ["EXERCISES"]
 
 # A rule of the library for each number of moments.
 _RULES = ("SGD", "HeavyBall", "AdamW", "AMSGrad")
+_SHARE = "share = (step - warmup) / (total - warmup)"
+_EVEN = "the cosine of minus an angle is the same"
+_ORDER = "neither line needs the other"
+_LLM_EQUIVALENT = {
+    before + " -> " + after: _ORDER
+    for before, after in (
+        (
+            "from course import averaging",
+            "mean = {name: sum((n * g[name] for n, g in zip(tokens, grads))) / sum(tokens) "
+            "for name in master}",
+        ),
+        ("factor = min(1.0, max_norm / (norm + 1e-06))", "lr = schedule(state['step'])"),
+        ("lr = schedule(state['step'])", "t = state['step'] + 1"),
+        ("t = state['step'] + 1", "m, v, new = ({}, {}, {})"),
+        (
+            "m[name] = beta1 * state['m'][name] + (1 - beta1) * g",
+            "v[name] = beta2 * state['v'][name] + (1 - beta2) * g ** 2",
+        ),
+        (
+            "adam = m[name] / (1 - beta1 ** t) / (np.sqrt(v[name] / (1 - beta2 ** t)) + eps)",
+            "decay = weight_decay * theta if theta.ndim >= 2 else 0.0",
+        ),
+    )
+} | {
+    "factor = min(1.0, max_norm / (norm + 1e-06)) -> factor = min(1.0, max_norm / norm)": "1e-6 is less than "
+    "float32 shows in a norm that is clipped, and min(1, 1/0) is 1 in NumPy",
+    "decay = weight_decay * theta if theta.ndim >= 2 else 0.0 -> "
+    "decay = weight_decay * theta if theta.ndim >= 2 else -0.0": "minus zero is zero",
+}
 
 
 def warmup_reference(step: int, peak: float, warmup: int, total: int, floor: float) -> Any:
@@ -122,8 +151,9 @@ EXERCISES = (
         ),
         meaning={"lr": "the learning rate of this step"},
         equivalent={
-            "if step < warmup: -> if step <= warmup:": "at step warmup the line is at the peak as well",
-            "if step >= total: -> if step > total:": "at step total the cosine is at the floor by itself",
+            "if step < warmup: -> if step >= total:": "no step is both before warmup and past total",
+            f"{_SHARE} -> share = (warmup - step) / (total - warmup)": _EVEN,
+            f"{_SHARE} -> share = (step - warmup) / (warmup - total)": _EVEN,
         },
     ),
     Exercise(
@@ -144,6 +174,12 @@ EXERCISES = (
             "gradients": "the bytes of the gradients",
             "master": "the bytes of the master copy",
             "states": "the bytes of the optimizer's states",
+        },
+        equivalent={
+            "wide = 2 if precision == 'bfloat16' else 4 -> "
+            "narrow = 4 if precision == 'float32' else 2": _ORDER,
+            "narrow = 4 if precision == 'float32' else 2 -> "
+            "master = 4 * parameters if precision == 'mixed' else 0": _ORDER,
         },
     ),
     Exercise(
@@ -185,5 +221,6 @@ EXERCISES = (
             **{f"state['m'][{name!r}]": "the mean of the gradients" for name in ("w", "b", "p")},
             **{f"state['v'][{name!r}]": "the mean of their squares" for name in ("w", "b", "p")},
         },
+        equivalent=_LLM_EQUIVALENT,
     ),
 )

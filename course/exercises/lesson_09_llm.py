@@ -121,12 +121,12 @@ def llm_cases() -> Iterator[Case]:
     yield _case("gradients longer than max_norm", both, 3, weight_decay=0.0, warm=2)
     yield _case("gradients shorter than max_norm", both, 3, weight_decay=0.0, max_norm=64.0, warm=2)
     yield _case("unequal micro-batches, longer than max_norm", both, 4, tokens=uneven, warm=1)
-    yield _case("moments that are already full", both, 5, warm=4, **free)
+    yield _case("moments that are already full", both, 25, warm=4, **free)
     falling = Cosine(lr=0.5, total=8, warmup=2, floor=0.125)
     yield _case("a schedule, six steps in", both, 6, warm=6, schedule=falling)
     yield _case("the first step of a warmup", both, 6, schedule=falling)
     many = [[3, 5], [4, 4, 1], [7], [2, 6], [1, 1]]
-    yield _case("five steps with a schedule", both, 7, "steps", tokens=many, schedule=falling)
+    yield _case("five steps with a schedule", both, 27, "steps", tokens=many, schedule=falling)
     usual: Tree = {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
     yield _case("the usual hyperparameters", both, 8, "steps", tokens=many, schedule=falling, **usual)
     small = Constant(0.0009765625)
@@ -166,7 +166,7 @@ def _case(label: str, shapes: Shapes, seed: int, part: str = "formula", **change
     state = {"m": tree(1), "v": {n: x**2 for n, x in tree(2).items()}} if warm else {"m": cold, "v": cold}
     given = {
         "grads": grads, "tokens": tokens, "state": copied(state | {"step": warm}), "master": tree(3),
-        "schedule": Constant(0.125), "beta1": 0.5, "beta2": 0.75, "eps": 1e-3, "weight_decay": 0.25,
+        "schedule": Constant(0.1), "beta1": 0.5, "beta2": 0.75, "eps": 1e-3, "weight_decay": 0.3,
         "max_norm": 1.0,
     }  # fmt: skip
     return Case(label, given | change, part)

@@ -111,7 +111,7 @@ def _stage() -> tuple[Drawing, list[tuple[Any, Any]], list[Any]]:
     made = figure(8.6, 3.4)
     left, right = made.subplots(1, 2)
     plain_axes(left, "tokens read", "learning rate", "Learning rate over tokens")
-    left.set(xscale="log", yscale="log", xlim=(3e6, 3e13), ylim=(3e-8, 1e-2))
+    left.set(xscale="log", yscale="log", xlim=(3e6, 3e13), ylim=(4e-9, 1e-2))
     plain_axes(right, "share of the run, per cent", "share of the peak, per cent", "The shape alone")
     right.set(xlim=(-2, 102), ylim=(-3, 106))
     lines = [

@@ -21,6 +21,7 @@ CELLS = [
     "momentum_slider()",
     "effective_decay()",
     "rotate_the_ravine()",
+    "recipe_explorer()",
     "small_gradients()",
     "predict('workshop.choice', 'Which is faster?', ['A long walk', 'A short walk'])",
     "predict('workshop.number', 'By what factor does the loss fall?')",
@@ -59,7 +60,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 3
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 4
     assert workshop.errors() == []
 
 

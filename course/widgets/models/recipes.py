@@ -50,7 +50,8 @@ def schedule_over_tokens(recipe: Recipe, points: int = 300) -> tuple[Floats, Flo
     """
     last = recipe.steps - 1
     even = np.linspace(1, last, points)
-    steps = np.unique(np.rint(np.concatenate([even, np.geomspace(1, last, points)]))).astype(int)
+    powers, corner = np.geomspace(1, last, points), [recipe.warmup - 1, recipe.warmup]
+    steps = np.unique(np.rint(np.concatenate([even, powers, corner]))).astype(int)
     schedule = recipe.schedule()
     return (steps + 1) * tokens_of_a_step(recipe), np.array([schedule(int(step)) for step in steps])
 
