@@ -60,7 +60,7 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
 
 
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
-    assert moves.move_live(workshop.page, artifacts, "workshop") == 4
+    assert moves.move_live(workshop.page, artifacts, "workshop") == 5
     assert workshop.errors() == []
 
 
