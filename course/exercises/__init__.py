@@ -13,6 +13,7 @@ from course.exercises import (
     lesson_06,
     lesson_07,
     lesson_08,
+    lesson_09,
 )
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
 
@@ -21,7 +22,17 @@ __all__ = ["ALL", "Case", "Exercise", "Fault", "Outcome", "Slip", "find"]
 # Every exercise by name, in the order of the lessons.
 ALL: dict[str, Exercise] = {
     exercise.name: exercise
-    for lesson in (lesson_00, lesson_01, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08)
+    for lesson in (
+        lesson_00,
+        lesson_01,
+        lesson_03,
+        lesson_04,
+        lesson_05,
+        lesson_06,
+        lesson_07,
+        lesson_08,
+        lesson_09,
+    )
     for exercise in lesson.EXERCISES
 }
 

@@ -21,6 +21,7 @@ _HOME = {
     "momentum_slider": "course.widgets.momentum",
     "race_of_rules": "course.widgets.race",
     "predict": "course.widgets.prediction",
+    "recipe_explorer": "course.widgets.recipes",
     "reveal": "course.widgets.prediction",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["choice", "slider"]
+__all__ = ["choice", "menu", "slider"]
 
 LABEL_WIDTH = "9.5em"  # as in the player
 
@@ -44,4 +44,17 @@ def choice(label: str, options: Sequence[str]) -> Any:
         # In line with the sliders' tracks below; its own label would stand on a line of its own.
         layout=widgets.Layout(margin=f"2px 0 2px calc({LABEL_WIDTH} + 8px)"),
         style={"button_width": "112px"},
+    )
+
+
+def menu(label: str, options: Sequence[str], value: str) -> Any:
+    """Return a menu that drops down, for more options than a row of buttons holds; ``value`` is chosen."""
+    import ipywidgets as widgets
+
+    return widgets.Dropdown(
+        options=list(options),
+        value=value,
+        description=label,
+        layout=widgets.Layout(width="26em"),
+        style={"description_width": LABEL_WIDTH},
     )

@@ -37,7 +37,7 @@ def _press(page: Any, player: Any, target: Any, key: str) -> None:
 
 
 def move_live(page: Any, shots: Path, name: str) -> int:
-    """Move each kernel-driven slider by arrow keys; return how many such pictures there are."""
+    """Move each kernel-driven slider and menu by arrow keys; return how many such pictures there are."""
     boxes = page.locator(".pu-live")
     for index in range(boxes.count()):
         box = boxes.nth(index)
@@ -53,6 +53,14 @@ def move_live(page: Any, shots: Path, name: str) -> int:
             said = handle.get_attribute("aria-valuetext")
             assert len(said) <= 5, f"a screen reader says {said}"
             assert handle.get_attribute("aria-label"), "a screen reader does not say what the slider sets"
+        for menu in box.locator("select").all():
+            before = box.locator("img").get_attribute("src")
+            menu.focus()
+            page.keyboard.press("ArrowUp")
+            page.wait_for_function(
+                "([image, before]) => image.src !== before && image.complete",
+                arg=[box.locator("img").element_handle(), before],
+            )
         box.screenshot(path=shots / f"{name}-live-{index}.png")
     return int(boxes.count())
 
