@@ -21,8 +21,8 @@ def norm_of(gradients: list[Array]) -> Any:
 
 @norm_slips(
     "each array by its own norm",
-    "You measure and shorten every array for itself. Then a long gradient of one layer keeps a short one of "
-    "another no company: the direction of the whole changes.",
+    "You measure and shorten every array for itself. Long ones are cut and short ones are not, so the "
+    "direction of the whole changes.",
     "Measure all arrays together first, then multiply all by the same factor.",
 )
 def _(gradients: list[Array], max_norm: float) -> Any:
