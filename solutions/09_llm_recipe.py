@@ -49,7 +49,7 @@ from course.schedules import Cosine
 from course.widgets import alt, recipe_explorer
 from course.widgets.style import COLORS
 
-LONG = False  # True: twenty times as many steps in the run at the end, some minutes on two cores
+LONG = False  # True: twenty times as many steps in the main run, about two minutes more
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 torch.set_num_threads(1)  # small matrices: a second thread costs more than it saves
 print("ready")
@@ -696,8 +696,8 @@ print("clipped at the first step:", bool(seen["norm"][0, 0, 0] > 1))
 
 # %% [markdown]
 # In 250 steps it has learned which letters follow each other, how long a word is, and a few short words. Set
-# `LONG = True` at the top and run the lesson again: after 5000 steps, some minutes on one core, the held-out
-# loss is near 1.6, and it writes mostly in words.
+# `LONG = True` at the top and run the lesson again: after 5000 steps, about two minutes on one core, the
+# held-out loss is near 1.5, and it writes mostly in words.
 #
 # ## Leave one part out
 #
