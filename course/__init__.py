@@ -25,6 +25,7 @@ _MODULES = {
     "arrays",
     "authoring",
     "catalogue",
+    "clinic",
     "conventions",
     "data",
     "exercises",

@@ -57,7 +57,7 @@ class Forward:
     def enter(self, module: nn.Module) -> None:
         """Note the call of a module: with or without gradients, in which mode."""
         entry = self.recorder.modules.get(id(module))
-        if entry is None and not self.stack and torch.is_grad_enabled():
+        if entry is None and not self.stack:
             self._stranger(module)
             entry = self.recorder.modules.get(id(module))
         facts = None if entry is None else entry[1]
@@ -75,22 +75,28 @@ class Forward:
             facts.off += 1
 
     def _stranger(self, module: nn.Module) -> None:
-        """Note a model that runs but is not watched."""
-        if next((p for p in module.parameters() if p.requires_grad), None) is None:
-            return
+        """Take in a model that is called for the first time, or note that it runs unwatched."""
         recorder = self.recorder
+        params = list(module.parameters())
+        wanted = torch.is_grad_enabled() and any(p.requires_grad for p in params)
         if recorder.dynamic:
-            names = [name for name in recorder.models if name.split("#")[0] == type(module).__name__]
-            name = type(module).__name__ + (f"#{len(names) + 1}" if names else "")
-            if len(recorder.models) < 8:
-                recorder.adopt_model(name if recorder.models else "", module)
+            if (wanted or any(id(p) in recorder.tracked for p in params)) and len(recorder.models) < 8:
+                name, root = recorder.root_of(module)
+                while name in recorder.models:
+                    name += "'"
+                recorder.adopt_model(name, root)
+                if recorder.on_first_forward is not None:
+                    recorder.on_first_forward()
+            return
+        if not wanted:
             return
         strangers = recorder.facts.strangers
         name = type(module).__name__
         if name in strangers or len(strangers) < 8:
             strangers[name] = strangers.get(name, 0) + 1
-            if len(recorder.strangers) < 16 or id(module) in recorder.strangers:
-                recorder.strangers[id(module)] = weakref.ref(module)
+            recorder.strangers[id(module)] = weakref.ref(module)
+            while len(recorder.strangers) > 16:
+                del recorder.strangers[next(iter(recorder.strangers))]
 
     @quiet
     def leave(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:

@@ -104,6 +104,8 @@ class Recorder:
         self.handles: list[Any] = []
         self.scale: float | None = None
         self.on_tick: list[Callable[[], None]] = []
+        self.root_of: Callable[[nn.Module], tuple[str, nn.Module]] = lambda m: (type(m).__name__, m)
+        self.on_first_forward: Callable[[], None] | None = None
 
     def stumbled(self, what: str, error: Exception) -> None:
         """Note an error of the clinic itself."""
@@ -226,6 +228,24 @@ class Recorder:
             if tracked.param.requires_grad and not tracked.facts.trainable:
                 tracked.facts.trainable = True
                 self._listen(tracked)
+
+    def finish(self) -> None:
+        """Drop models that no optimizer has to do with (teachers, critics), if others are trained."""
+        facts = self.facts
+        if not self.dynamic:
+            return
+        trained = [n for n, m in self.models.items() if self._is_listed(m)]
+        for name in [n for n in self.models if trained and n not in trained]:
+            gone = {id(m) for m in self.models.pop(name).modules()}
+            owners = {f.name for key, (_, f) in self.modules.items() if key in gone}
+            facts.params = [p for p in facts.params if p.owner not in owners]
+            facts.models.remove(name)
+            facts.roots.remove(name)
+            for owner in owners:
+                facts.modules.pop(owner, None)
+
+    def _is_listed(self, model: nn.Module) -> bool:
+        return any(id(p) in self.tracked and self.tracked[id(p)].facts.listed for p in model.parameters())
 
     def close(self) -> None:
         """Remove the hooks, and forget the tensors."""

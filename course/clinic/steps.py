@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ class Steps:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.limit: int | None = None
+        self.stop: Callable[[int], None] | None = None  # told the number of steps; may raise
         self.handles = [
             register_optimizer_step_pre_hook(self._pre),
             register_optimizer_step_post_hook(self._post),
@@ -38,6 +39,8 @@ class Steps:
 
     def _post(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.after(optimizer)
+        if self.stop is not None:
+            self.stop(self.recorder.facts.steps)
 
     @quiet
     def before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
@@ -219,14 +222,9 @@ def _read_update(
         facts.lost.add(step, kept_count / pulled_count)
         rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
         rms = norm / math.sqrt(facts.numel)
-        facts.expected.add(step, rate if facts_adaptive(watched) else rate * rms)
+        facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)
         facts.spacing.add(step, torch.finfo(param.dtype).eps * weight / math.sqrt(facts.numel))
     return weight, update, norm
-
-
-def facts_adaptive(watched: WatchedOptimizer) -> bool:
-    """Whether the step's size does not follow the gradient's."""
-    return watched.facts.adaptive
 
 
 def _print_of(tracked: Tracked) -> torch.Tensor | None:

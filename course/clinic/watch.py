@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -142,6 +142,10 @@ class Exam:
         _open.append(self)
         return self
 
+    def limit_steps(self, stop: Callable[[int], None] | None) -> None:
+        """Call ``stop`` with the number of steps after each; what it raises ends the loop."""
+        self._steps.stop = stop
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -149,6 +153,7 @@ class Exam:
         traceback: TracebackType | None,
     ) -> None:
         self._calls.__exit__(kind, error, traceback)
+        self.recorder.finish()
         self._forward.close()
         self._steps.close()
         self.recorder.close()

@@ -103,7 +103,7 @@ def frozen(facts: Facts) -> list[Finding]:
     if not still:
         return []
     mine = [p for p in facts.params if p.owner is not None or p.listed]
-    fix = f"for p in {_holder(still)}.parameters(): p.requires_grad_(True)"
+    fix = f"for p in {_holder(still, facts)}.parameters(): p.requires_grad_(True)"
     evidence = f"requires_grad is False for {len(still)} of {count(len(mine), 'parameter')}"
     listed = [p for p in still if p.listed]
     if len(still) == len(mine):
@@ -115,9 +115,13 @@ def frozen(facts: Facts) -> list[Finding]:
     return [finding("frozen", "note", where_params(still, facts), evidence, fix)]
 
 
-def _holder(params: list[ParamFacts]) -> str:
-    owners = {p.owner.split(".")[0] for p in params if p.owner}
-    return f"model.{owners.pop()}" if len(owners) == 1 and "." in params[0].name else "model"
+def _holder(params: list[ParamFacts], facts: Facts) -> str:
+    """Return the module in which all of these stand, as one writes it."""
+    tops = {(p.owner or "").split(".")[0] for p in params}
+    if len(facts.roots) == 1 and len(tops) == 1:
+        top = tops.pop()
+        return top if top in facts.roots and any(p.name.startswith(top + ".") for p in params) else f"model.{top}" if top not in ("", *facts.roots) else "model"
+    return "model"
 
 
 def tied_twice(facts: Facts) -> list[Finding]:
