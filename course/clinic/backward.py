@@ -63,6 +63,8 @@ class Backward:
         if root.numel() != 1 or not (recorder.deep or root.device.type == "cpu"):
             return
         value = float(root.detach()) / (recorder.scale or 1.0)
+        if math.isinf(value) and max(recorder.scale or 1.0, self.flow.factor(root)) > 1:
+            return  # a gradient scaler at work
         step = recorder.facts.steps + 1
         loss.trace.add(step, value)
         if not math.isfinite(value) and recorder.facts.loss_bad is None:

@@ -108,7 +108,7 @@ class ModuleFacts:
     last_eval: bool = False
     first_eval: int = 0  # number of its first such call
     bad: tuple[int, str] | None = None  # step of the first non-finite output; "inputs", "weights" or "itself"
-    rms: Trace = field(default_factory=Trace)  # root mean square of its first float input, largest column
+    rms: Trace = field(default_factory=Trace)  # root mean square of float inputs without history, largest column
     mean: Trace = field(default_factory=Trace)
     moody: tuple[str, ...] = ()  # modules below that behave otherwise in evaluation mode
 

@@ -28,7 +28,6 @@ class Forward:
         self.stack: list[tuple[int, ModuleFacts | None]] = []
         self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
-        self.first_weighted: int | None = None
         self.count = 0
         self.handles = [
             register_module_forward_pre_hook(self._pre),
@@ -142,12 +141,10 @@ class Forward:
             self.inputs = {k: r for k, r in self.inputs.items() if r() is not None}
 
     def _read_inputs(self, module: nn.Module, facts: ModuleFacts, leaf: bool, args: Any) -> None:
-        """Read the scale of what goes into the first layer that has weights."""
+        """Read the scale of data that goes into a layer with weights: of what has no history."""
         if not leaf or next(module.parameters(recurse=False), None) is None:
             return
-        if self.first_weighted is None:
-            self.first_weighted = id(module)
-        if self.first_weighted != id(module) or not args or not isinstance(args[0], torch.Tensor):
+        if not args or not isinstance(args[0], torch.Tensor) or args[0].requires_grad:
             return
         value = args[0].detach()
         if value.is_floating_point() and value.numel():

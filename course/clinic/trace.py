@@ -65,8 +65,8 @@ class LossTrace(Trace):
 
     @property
     def early(self) -> float:
-        """The mean of the first three losses."""
-        return statistics.fmean(self._early) if self._early else math.nan
+        """The first loss, or the mean of the first three if that is smaller: before any harm was done."""
+        return min(self._early[0], statistics.fmean(self._early)) if self._early else math.nan
 
     @property
     def late(self) -> float:

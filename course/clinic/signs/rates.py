@@ -10,7 +10,7 @@ from course.clinic.signs.words import count, falls, fed_losses, figure, flat, pa
 
 __all__ = ["decay_only", "diverged", "lost_to_rounding", "lr_too_large", "lr_too_small", "schedule", "zero_lr"]
 
-SMALL, TINY = 1e-5, 1e-6  # update / weight a step; about 1e-3 is usual
+SMALL, TINY, NOTHING = 1e-5, 1e-6, 1e-7  # update / weight a step; about 1e-3 is usual
 WILD = 100.0  # gradient / weight before any harm is done
 
 
@@ -135,19 +135,20 @@ def lr_too_small(facts: Facts) -> list[Finding]:
         ratio = optimizer.ratio
         if ratio.count < 3 or optimizer.closure or not optimizer.pull.count:
             continue
-        if optimizer.pull.median < 1e-7 or not flat(facts, 0.01):
+        if optimizer.pull.median < 1e-7:
             continue
-        still = ratio.high < TINY or (ratio.high < SMALL and optimizer.steps >= 8)
-        if not still:
+        nothing = ratio.high < NOTHING or (ratio.high < TINY and not falls(facts, 0.1))
+        little = ratio.high < SMALL and optimizer.steps >= 8 and flat(facts, 0.01)
+        if not nothing and not little:
             continue
         rates = [group.lr.high for group in optimizer.groups if group.lr.count]
         if not rates or max(rates) == 0:
             continue
         evidence = (
             f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at lr ="
-            f" {figure(max(rates))}, and the loss did not move in {count(optimizer.steps, 'step')}."
+            f" {figure(max(rates))}, and the loss went nowhere in {count(optimizer.steps, 'step')}."
         )
-        severity: Severity = "error" if ratio.high < TINY else "warning"
+        severity: Severity = "error" if nothing else "warning"
         fix = f"lr={_suggest(max(rates), optimizer)}  # instead of {figure(max(rates))}"
         found.append(finding("lr-too-small", severity, optimizer.name, evidence, fix))
     return found

@@ -43,14 +43,15 @@ def broadcast_loss(facts: Facts) -> list[Finding]:
 
 
 def _first_layer(facts: Facts) -> ModuleFacts | None:
-    seen = [m for m in facts.modules.values() if m.rms.count]
-    return seen[0] if seen else None
+    """Return the layer with the largest data going in."""
+    seen = [m for m in facts.modules.values() if m.rms.count and "Norm" not in m.kind]
+    return max(seen, key=lambda m: m.rms.high, default=None)
 
 
 def inputs_not_normalised(facts: Facts) -> list[Finding]:
     """The first layer gets numbers far from unit scale."""
     layer = _first_layer(facts)
-    if layer is None or "Norm" in layer.kind or layer.rms.high < LARGE_INPUT:
+    if layer is None or layer.rms.high < LARGE_INPUT:
         return []
     evidence = (
         f"What goes into {layer.name} has a root mean square of {figure(layer.rms.high)} in its largest column and"
@@ -107,11 +108,14 @@ def vanishing_gradient(facts: Facts) -> list[Finding]:
 def _vanished(facts: Facts, params: list[ParamFacts], adaptive: bool) -> list[Finding]:
     fix = "nn.init.kaiming_normal_, nn.ReLU() in place of nn.Sigmoid(), normalisation layers or x + layer(x)"
     zero = [p for p in params if p.zero == p.looked >= 2]
+    if len(zero) < len(params):
+        zero = [p for p in zero if p.moved_without == 0]  # those that move have a sign of their own
     if zero:
         evidence = f"The gradient was exactly zero at all {zero[0].looked} steps looked at."
         severity: Severity = "error" if len(zero) == len(params) else "warning"
         return [finding("vanishing-gradient", severity, where_params(zero, facts), evidence, fix)]
-    pulls = {p.name: p.gradient.median / p.weight.median for p in params if p.weight.median > 0}
+    params = [p for p in params if p.weight.median > 0 and p.zero < p.looked]
+    pulls = {p.name: p.gradient.median / p.weight.median for p in params}
     if not pulls:
         return []
     weak, strong = min(pulls, key=pulls.__getitem__), max(pulls, key=pulls.__getitem__)

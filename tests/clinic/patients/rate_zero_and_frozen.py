@@ -1,4 +1,4 @@
-# expect: frozen, zero-lr
+# expect: zero-lr, frozen
 # Two causes at once.
 import torch
 import torch.nn as nn
