@@ -69,6 +69,7 @@ class Backward:
         loss.trace.add(step, value)
         if not math.isfinite(value) and recorder.facts.loss_bad is None:
             recorder.facts.loss_bad = (step, self.where)
+            self.forward.check_outputs()
 
     def _blame(self, roots: list[torch.Tensor]) -> None:
         """Note which cuts lie behind a loss, or else which was made last."""

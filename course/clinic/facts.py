@@ -81,7 +81,6 @@ class OptimizerFacts:
     arrived: Trace = field(default_factory=Trace)  # gradient norm after backward
     applied: Trace = field(default_factory=Trace)  # gradient norm at the step
     kept: Trace = field(default_factory=Trace)  # applied / arrived, scaling removed
-    norms: Trace = field(default_factory=Trace)  # gradient norm at every step (CPU)
     ratio: Trace = field(default_factory=Trace)  # norm of the update / norm of the weights
     pull: Trace = field(default_factory=Trace)  # norm of the gradient / norm of the weights
     bad_gradient: tuple[int, str] | None = None  # step and parameter of the first non-finite gradient

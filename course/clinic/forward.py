@@ -28,6 +28,7 @@ class Forward:
         self.stack: list[tuple[int, ModuleFacts | None]] = []
         self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
+        self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
         self.count = 0
         self.handles = [
             register_module_forward_pre_hook(self._pre),
@@ -40,6 +41,7 @@ class Forward:
             handle.remove()
         self.outputs.clear()
         self.inputs.clear()
+        self.made_by.clear()
 
     @property
     def current(self) -> ModuleFacts | None:
@@ -60,6 +62,8 @@ class Forward:
             self._stranger(module)
             entry = self.recorder.modules.get(id(module))
         facts = None if entry is None else entry[1]
+        if not self.stack:
+            self.made_by.clear()
         self.stack.append((id(module), facts))
         if facts is None:
             return
@@ -109,32 +113,47 @@ class Forward:
             return
         tensors = _tensors(result)
         leaf = next(module.children(), None) is None
+        if not self.stack:
+            self.outputs = {id(t): weakref.ref(t) for t in tensors}
         if (leaf or not self.stack) and tensors:
             self._check_finite(module, facts, args, tensors)
+            for tensor in tensors:
+                self.made_by.setdefault(id(tensor), facts)
         if not self.recorder.deep:
             return
         if not self.stack:
-            self._remember(args, kwargs, tensors)
+            self._remember(args, kwargs)
         self._read_inputs(module, facts, leaf, args)
 
     def _check_finite(
-        self, module: nn.Module, facts: ModuleFacts, args: Any, tensors: list[torch.Tensor]
+        self, module: nn.Module, facts: ModuleFacts, args: Any, results: list[torch.Tensor]
     ) -> None:
-        if facts.bad is not None or not (self.recorder.deep or tensors[0].device.type == "cpu"):
+        """See whether what came out is finite, in a sample: whatever is not soon spreads over all columns."""
+        if facts.bad is not None or not (self.recorder.deep or results[0].device.type == "cpu"):
             return
-        for tensor in tensors:
-            if tensor.is_floating_point() and not _finite(tensor.detach()):
-                if any(not _finite(p.detach()) for p in module.parameters()):
-                    why = "weights"
-                elif any(t.is_floating_point() and not _finite(t.detach()) for t in _tensors(args)):
-                    why = "inputs"
-                else:
-                    why = "itself"
-                facts.bad = (self.recorder.facts.steps + 1, why)
-                return
+        if all(_finite(_sample(t)) for t in results if t.is_floating_point()):
+            return
+        step = self.recorder.facts.steps + 1
+        spoilt = [t for t in _tensors(args) if t.is_floating_point() and not _finite(t.detach())]
+        if any(not _finite(p.detach()) for p in module.parameters()):
+            facts.bad = (step, "weights")
+        elif not spoilt:
+            facts.bad = (step, "itself")
+        else:
+            facts.bad = (step, "inputs")
+            maker = self.made_by.get(id(spoilt[0]))
+            if maker is not None and maker.bad is None:
+                maker.bad = (step, "itself")
 
-    def _remember(self, args: Any, kwargs: Any, results: list[torch.Tensor]) -> None:
-        self.outputs = {id(t): weakref.ref(t) for t in results}
+    def check_outputs(self) -> None:
+        """See whether what the models gave is finite, every element of it; called when a loss is not."""
+        for key, reference in self.outputs.items():
+            output, maker = reference(), self.made_by.get(key)
+            if output is not None and output.is_floating_point() and not _finite(output.detach()):
+                if maker is not None and maker.bad is None:
+                    maker.bad = (self.recorder.facts.steps + 1, "itself")
+
+    def _remember(self, args: Any, kwargs: Any) -> None:
         fed = [*_tensors(args), *_tensors(list(kwargs.values()))]
         self.inputs.update({id(t): weakref.ref(t) for t in fed if t.requires_grad})
         if len(self.inputs) > 64:
@@ -169,3 +188,13 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 def _finite(value: torch.Tensor) -> bool:
     """Whether every element is finite; the sum tells at once, unless it overflows itself."""
     return math.isfinite(float(value.sum())) or bool(torch.isfinite(value).all())
+
+
+def _sample(value: torch.Tensor) -> torch.Tensor:
+    """Return a column of a batch, or a pixel of each channel."""
+    value = value.detach()
+    while value.dim() > 1 and value.shape[-1]:
+        value = value.select(-1, 0)
+        if value.dim() <= 2:
+            break
+    return value

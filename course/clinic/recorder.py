@@ -78,7 +78,7 @@ class WatchedOptimizer:
         self.factor: float | None = None
         self.arrived: float | None = None
         self.before: list[torch.Tensor] = []
-        self.witness: list[list[torch.Tensor | None]] = []
+        self.witness: list[Any] = []
         self.schedulers: dict[int, tuple[Any, int]] = {}
 
     @property

@@ -11,11 +11,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from course.clinic.facts import OptimizerFacts
 from course.clinic.recorder import Recorder, Tracked, WatchedOptimizer, quiet
+from course.clinic.witness import compare_witness, on_cpu, take_witness
 
 __all__ = ["Steps"]
 
 TINY = 1e-5  # of the highest learning rate so far
-WITNESSES, SAMPLES = 12, 32
+SMALL = 4096  # elements: gradients up to this size are checked at every step
 
 
 class Steps:
@@ -56,8 +57,8 @@ class Steps:
             _count_early(watched)
         _read_rates(watched)
         with torch.no_grad():
-            if watched.deep or _on_cpu(watched):
-                _compare_witness(watched)
+            if watched.deep or on_cpu(watched):
+                compare_witness(watched)
             if not watched.closure:
                 _read_gradients(recorder, watched)
             if watched.deep:
@@ -86,8 +87,8 @@ class Steps:
                 _read_gradients(self.recorder, watched)
             if watched.before:
                 _read_updates(watched)
-            if watched.deep or _on_cpu(watched):
-                _take_witness(watched)
+            if watched.deep or on_cpu(watched):
+                take_witness(watched)
         facts.steps += 1
         for tracked in watched.tracked:
             tracked.facts.steps += 1
@@ -97,11 +98,6 @@ class Steps:
         watched.hits = watched.backwards = 0
         watched.discarded, watched.arrived, watched.factor = False, None, None
         self.recorder.turn()
-
-
-def _on_cpu(watched: WatchedOptimizer) -> bool:
-    """Whether reading a value is free of a synchronisation."""
-    return bool(watched.tracked) and watched.tracked[0].param.device.type == "cpu"
 
 
 def _count_early(watched: WatchedOptimizer) -> None:
@@ -147,10 +143,13 @@ def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
         facts.empty += 1
         facts.wiped += watched.hits > 0
         return
-    if not (watched.deep or _on_cpu(watched)):
+    if not watched.deep:
+        if facts.bad_gradient is None and on_cpu(watched):
+            small = [g for g in dense if g.numel() <= SMALL] or [min(dense, key=torch.Tensor.numel)]
+            if not math.isfinite(float(torch.nn.utils.get_total_norm(small))):
+                _find_bad_gradient(watched, step)
         return
     total = float(torch.nn.utils.get_total_norm(dense).float())
-    facts.norms.add(step, total)
     if not math.isfinite(total) and facts.bad_gradient is None:
         _find_bad_gradient(watched, step)
     if total == 0 and watched.arrived:
@@ -225,54 +224,3 @@ def _read_update(
         facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)
         facts.spacing.add(step, torch.finfo(param.dtype).eps * weight / math.sqrt(facts.numel))
     return weight, update, norm
-
-
-def _print_of(tracked: Tracked) -> torch.Tensor | None:
-    """Return some elements of a parameter, enough to see whether it was written to."""
-    param = tracked.param.detach()
-    if not param.is_contiguous() or param.numel() == 0:
-        return None
-    return param.view(-1)[:: max(1, param.numel() // SAMPLES)][:SAMPLES].clone()
-
-
-def _take_witness(watched: WatchedOptimizer) -> None:
-    """Remember a print of some parameters: at the start, before the last step, and after it."""
-    chosen = watched.tracked[:: max(1, -(-len(watched.tracked) // WITNESSES))]
-    if len(watched.witness) != len(chosen):
-        watched.witness = [[None, None, None] for _ in chosen]
-    for tracked, prints in zip(chosen, watched.witness, strict=True):
-        prints[2] = _print_of(tracked)
-
-
-def _compare_witness(watched: WatchedOptimizer) -> None:
-    """See whether anything but the optimizer has written to the parameters since its last step."""
-    chosen = watched.tracked[:: max(1, -(-len(watched.tracked) // WITNESSES))]
-    if len(watched.witness) != len(chosen):
-        watched.witness = [[None, None, None] for _ in chosen]
-    written = reverted = False
-    for tracked, prints in zip(chosen, watched.witness, strict=True):
-        now = _print_of(tracked)
-        start, before, after = prints
-        if now is not None and after is not None and not torch.equal(now, after):
-            written = True
-            if _is_setback(now, start, before, after):
-                reverted = True
-                watched.facts.written_what = tracked.facts.name
-        prints[0] = now if start is None else start
-        prints[1] = now
-    if watched.facts.steps:
-        watched.facts.pairs += 1
-        watched.facts.written += written
-        watched.facts.reverted += reverted
-
-
-def _is_setback(
-    now: torch.Tensor, start: torch.Tensor | None, before: torch.Tensor | None, after: torch.Tensor
-) -> bool:
-    """Whether a value was put back to an old one, or thrown far away."""
-    if any(old is not None and torch.equal(now, old) and not torch.equal(after, old) for old in (start, before)):
-        return True
-    if before is None or not bool(torch.isfinite(now).all()):
-        return False
-    jump, stride = float((now - after).float().norm()), float((after - before).float().norm())
-    return stride > 0 and jump > 10 * stride and jump > 0.3 * float(now.float().norm())
