@@ -99,6 +99,8 @@ class ModuleFacts:
 
     name: str
     kind: str
+    leaf: bool = True  # it has no modules in it
+    weighted: bool = False  # it has parameters of its own
     order: int = -1  # its place in the first forward pass
     on: int = 0  # calls with gradients on
     off: int = 0  # calls with gradients off

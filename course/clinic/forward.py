@@ -31,8 +31,8 @@ class Forward:
         self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
         self.count = 0
         self.handles = [
-            register_module_forward_pre_hook(self._pre),
-            register_module_forward_hook(self._post, with_kwargs=True, always_call=True),
+            register_module_forward_pre_hook(self.enter),
+            register_module_forward_hook(self.leave, with_kwargs=True, always_call=True),
         ]
 
     def close(self) -> None:
@@ -48,14 +48,8 @@ class Forward:
         """The innermost watched module that is running."""
         return next((facts for _, facts in reversed(self.stack) if facts is not None), None)
 
-    def _pre(self, module: nn.Module, args: Any) -> None:
-        self.enter(module)
-
-    def _post(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-        self.leave(module, args, kwargs, result)
-
     @quiet
-    def enter(self, module: nn.Module) -> None:
+    def enter(self, module: nn.Module, args: Any) -> None:
         """Note the call of a module: with or without gradients, in which mode."""
         entry = self.recorder.modules.get(id(module))
         if entry is None and not self.stack:
@@ -123,7 +117,7 @@ class Forward:
             return
         if not self.stack:
             self._remember(args, kwargs)
-        self._read_inputs(module, facts, leaf, args)
+        self._read_inputs(facts, args)
 
     def _check_finite(
         self, module: nn.Module, facts: ModuleFacts, args: Any, results: list[torch.Tensor]
@@ -159,11 +153,11 @@ class Forward:
         if len(self.inputs) > 64:
             self.inputs = {k: r for k, r in self.inputs.items() if r() is not None}
 
-    def _read_inputs(self, module: nn.Module, facts: ModuleFacts, leaf: bool, args: Any) -> None:
+    def _read_inputs(self, facts: ModuleFacts, args: Any) -> None:
         """Read the scale of data that goes into a layer with weights: of what has no history."""
-        if not leaf or next(module.parameters(recurse=False), None) is None:
+        if not (facts.leaf and facts.weighted and args and isinstance(args[0], torch.Tensor)):
             return
-        if not args or not isinstance(args[0], torch.Tensor) or args[0].requires_grad:
+        if args[0].requires_grad:
             return
         value = args[0].detach()
         if value.is_floating_point() and value.numel():

@@ -35,12 +35,13 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(method)
     def inner(self: Any, *args: Any) -> None:
-        recorder: Recorder = self if isinstance(self, Recorder) else self.recorder
+        recorder: Recorder = self.recorder
         if recorder.busy:
             return
         recorder.busy = True
         try:
-            method(self, *args)
+            with torch._C.DisableTorchFunction():
+                method(self, *args)
         except Exception as error:
             recorder.stumbled(method.__name__, error)
         finally:
@@ -78,6 +79,7 @@ class WatchedOptimizer:
         self.factor: float | None = None
         self.arrived: float | None = None
         self.before: list[torch.Tensor] = []
+        self.norms: dict[int, float] = {}
         self.witness: list[Any] = []
         self.schedulers: dict[int, tuple[Any, int]] = {}
 
@@ -91,6 +93,7 @@ class Recorder:
     """What is watched, and the facts so far."""
 
     def __init__(self, *, dynamic: bool = False) -> None:
+        self.recorder = self
         self.facts = Facts()
         self.dynamic = dynamic  # take in models and optimizers as they come
         self.busy = False
@@ -135,6 +138,8 @@ class Recorder:
             if id(module) not in self.modules:
                 full = prefix + path if path else label
                 facts = ModuleFacts(full, type(module).__name__)
+                facts.leaf = next(module.children(), None) is None
+                facts.weighted = next(module.parameters(recurse=False), None) is not None
                 if module is model:
                     facts.moody = _moody(model)
                 self.modules[id(module)] = (module, facts)

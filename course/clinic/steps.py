@@ -17,6 +17,7 @@ __all__ = ["Steps"]
 
 TINY = 1e-5  # of the highest learning rate so far
 SMALL = 4096  # elements: gradients up to this size are checked at every step
+SAMPLE = 16384  # elements of a parameter from which its update is measured
 
 
 class Steps:
@@ -26,7 +27,7 @@ class Steps:
         self.recorder = recorder
         self.stop: Callable[[int], None] | None = None  # told the number of steps; may raise
         self.handles = [
-            register_optimizer_step_pre_hook(self._pre),
+            register_optimizer_step_pre_hook(self.before),
             register_optimizer_step_post_hook(self._post),
         ]
 
@@ -34,9 +35,6 @@ class Steps:
         """Remove the hooks."""
         for handle in self.handles:
             handle.remove()
-
-    def _pre(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self.before(optimizer, args, kwargs)
 
     def _post(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.after(optimizer)
@@ -62,7 +60,7 @@ class Steps:
             if not watched.closure:
                 _read_gradients(recorder, watched)
             if watched.deep:
-                watched.before = [t.param.detach().clone() for t in watched.tracked]
+                watched.before = [_some(t.param).clone() for t in watched.tracked]
 
     def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
         """Take in an optimizer that turns out to hold a watched parameter."""
@@ -136,32 +134,43 @@ def _norm(value: torch.Tensor) -> torch.Tensor:
 
 def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
-    dense = [_dense(t.param.grad) for t in watched.tracked if t.param.grad is not None]
+    held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
     if watched.hits:
         facts.fed += 1
-    if not dense:
+    if not held:
         facts.empty += 1
         facts.wiped += watched.hits > 0
-        return
-    if not watched.deep:
-        if facts.bad_gradient is None and on_cpu(watched):
-            small = [g for g in dense if g.numel() <= SMALL] or [min(dense, key=torch.Tensor.numel)]
-            if not math.isfinite(float(torch.nn.utils.get_total_norm(small))):
-                _find_bad_gradient(watched, step)
-        return
-    total = float(torch.nn.utils.get_total_norm(dense).float())
+    elif watched.deep:
+        _read_norms(recorder, watched, [(t, _dense(g)) for t, g in held if g is not None], step)
+    elif facts.bad_gradient is None and on_cpu(watched):
+        # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
+        for _, gradient in (held[-1], held[min(1, len(held) - 1)]):
+            if gradient is not None and gradient.numel() <= SMALL and not gradient.is_sparse:
+                if not math.isfinite(float(gradient.sum())):
+                    _find_bad_gradient(watched, step)
+                    break
+
+
+def _read_norms(
+    recorder: Recorder, watched: WatchedOptimizer, held: list[tuple[Tracked, torch.Tensor]], step: int
+) -> None:
+    facts = watched.facts
+    norms = torch.stack([_norm(gradient) for _, gradient in held]).tolist()
+    watched.norms = {id(t): norm for (t, _), norm in zip(held, norms, strict=True)}
+    total = math.sqrt(sum(norm**2 for norm in norms))
     if not math.isfinite(total) and facts.bad_gradient is None:
         _find_bad_gradient(watched, step)
     if total == 0 and watched.arrived:
         facts.wiped += 1
-    if watched.deep and not watched.closure:
-        facts.looked += 1
-        facts.residue += any(t.residue for t in watched.tracked)
-        facts.applied.add(step, total)
-        if watched.arrived and math.isfinite(watched.arrived):
-            facts.arrived.add(step, watched.arrived)
-            facts.kept.add(step, total * (recorder.scale or 1.0) / watched.arrived)
-        _read_accumulation(recorder, facts, watched, step)
+    if watched.closure:
+        return
+    facts.looked += 1
+    facts.residue += any(t.residue for t in watched.tracked)
+    facts.applied.add(step, total)
+    if watched.arrived and math.isfinite(watched.arrived):
+        facts.arrived.add(step, watched.arrived)
+        facts.kept.add(step, total * (recorder.scale or 1.0) / watched.arrived)
+    _read_accumulation(recorder, facts, watched, step)
 
 
 def _read_accumulation(recorder: Recorder, facts: OptimizerFacts, watched: WatchedOptimizer, step: int) -> None:
@@ -182,6 +191,14 @@ def _find_bad_gradient(watched: WatchedOptimizer, step: int) -> None:
             watched.facts.bad_gradient = watched.facts.bad_gradient or (step, tracked.facts.name)
 
 
+def _some(value: torch.Tensor) -> torch.Tensor:
+    """Return evenly spaced elements of a large tensor, all of a small one; a view where possible."""
+    value = value.detach()
+    if value.is_sparse:
+        value = value.to_dense()
+    return value.reshape(-1)[:: max(1, value.numel() // SAMPLE)]
+
+
 def _read_updates(watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
     read = [_read_update(t, b, watched, step) for t, b in zip(watched.tracked, watched.before, strict=False)]
@@ -197,26 +214,28 @@ def _read_update(
 ) -> tuple[float, float, float]:
     """Note how one parameter moved; returns the norms of weight, update and gradient."""
     facts, param = tracked.facts, tracked.param
-    if before.shape != param.shape or not param.is_floating_point():
+    now = _some(param)
+    if before.shape != now.shape or not param.is_floating_point() or not now.numel():
         return 0.0, 0.0, 0.0
-    moved = param.detach() - before
-    gradient = None if param.grad is None else param.grad.detach()
+    moved = now - before
     numbers = [_norm(before), _norm(moved)]
-    if gradient is not None:
-        gradient = gradient.to_dense() if gradient.is_sparse else gradient
-        pulled = gradient != 0
-        numbers += [_norm(gradient), pulled.sum().float(), (pulled & (moved == 0)).sum().float()]
+    if param.grad is not None:
+        pulled = _some(param.grad) != 0
+        numbers += [pulled.sum().float(), (pulled & (moved == 0)).sum().float()]
+    whole = math.sqrt(facts.numel / now.numel())
     weight, update, *rest = torch.stack(numbers).tolist()
+    weight, update = weight * whole, update * whole
     facts.looked += 1
     facts.weight.add(step, weight)
     facts.update.add(step, update)
     if not rest:
         return weight, update, 0.0
-    norm, pulled_count, kept_count = rest
+    norm = watched.norms.get(id(tracked), 0.0)
     facts.gradient.add(step, norm)
     facts.zero += norm == 0
     facts.moved_without += norm == 0 and update > 0
     facts.residue += tracked.residue
+    pulled_count, kept_count = rest
     if pulled_count and not watched.closure:
         facts.lost.add(step, kept_count / pulled_count)
         rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
