@@ -36,15 +36,12 @@ class Calls(TorchFunctionMode):
         self.unscaled = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         recorder = self.recorder
-        if recorder.busy:
-            return func(*args, **kwargs)
-        if func in SPECIAL:
-            return self._special(func, args, kwargs)
-        result = func(*args, **kwargs)
-        if recorder.deep and not (recorder.stepping and not recorder.closing):
-            self.flow.note(func, args, kwargs, result)
+        if func in SPECIAL and not recorder.busy:
+            return self._special(func, args, kwargs or {})
+        result = func(*args, **kwargs) if kwargs else func(*args)
+        if recorder.deep and not recorder.busy and (not recorder.stepping or recorder.closing):
+            self.flow.note(func, args, kwargs or {}, result)
         return result
 
     def _special(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:

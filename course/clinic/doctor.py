@@ -201,6 +201,7 @@ def _adopting(recorder: Recorder, module: types.ModuleType) -> Iterator[None]:
 
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     recorder.root_of = lambda inner: _root_of(inner, module)
+    recorder.namespace = module.__dict__
     recorder.on_first_forward = lambda: find_schedulers(recorder, late=True)
     try:
         yield

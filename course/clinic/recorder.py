@@ -108,6 +108,7 @@ class Recorder:
         self.scale: float | None = None
         self.on_tick: list[Callable[[], None]] = []
         self.root_of: Callable[[nn.Module], tuple[str, nn.Module]] = lambda m: (type(m).__name__, m)
+        self.namespace: dict[str, Any] = {}
         self.on_first_forward: Callable[[], None] | None = None
 
     def stumbled(self, what: str, error: Exception) -> None:
@@ -235,10 +236,16 @@ class Recorder:
                 self._listen(tracked)
 
     def finish(self) -> None:
-        """Drop models that no optimizer has to do with (teachers, critics), if others are trained."""
+        """Name what has no model, and drop models that no optimizer has to do with, if others are trained."""
         facts = self.facts
         if not self.dynamic:
             return
+        for name, value in list(self.namespace.items()):
+            tracked = self.tracked.get(id(value))
+            if tracked is not None and tracked.facts.owner is None:
+                tracked.facts.name = name
+                if not self.models:
+                    tracked.facts.owner = ""  # there is no model: the script itself holds it
         trained = [n for n, m in self.models.items() if self._is_listed(m)]
         for name in [n for n in self.models if trained and n not in trained]:
             gone = {id(m) for m in self.models.pop(name).modules()}

@@ -104,7 +104,9 @@ def detached(facts: Facts) -> list[Finding]:
 def _ran(param: ParamFacts, facts: Facts) -> bool:
     """Whether the forward pass has been in the module of a parameter."""
     module = facts.modules.get(param.owner or "")
-    return module is not None and (module.on > 0 or any(cut.reach & {param.name} for cut in facts.cuts.values()))
+    if module is None or module.on == 0:
+        return any(cut.reach & {param.name} for cut in facts.cuts.values())
+    return True
 
 
 def _never_asked(untouched: list[ParamFacts], facts: Facts) -> bool:

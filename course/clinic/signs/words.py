@@ -40,7 +40,7 @@ def where_params(params: Sequence[ParamFacts], facts: Facts) -> str:
     for param in params:
         owner = param.owner
         whole = [p for p in facts.params if p.owner == owner]
-        inside = owner is not None and len(whole) > 1 and owner not in facts.roots
+        inside = bool(owner) and len(whole) > 1 and owner not in facts.roots
         name = owner if inside and all(id(p) in wanted for p in whole) else param.name
         if name is not None and name not in found:
             found.append(name)
