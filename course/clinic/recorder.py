@@ -243,6 +243,9 @@ class Recorder:
         for name, value in list(self.namespace.items()):
             tracked = self.tracked.get(id(value))
             if tracked is not None and tracked.facts.owner is None:
+                for cut in facts.cuts.values():
+                    if tracked.facts.name in cut.reach:
+                        cut.reach = cut.reach - {tracked.facts.name} | {name}
                 tracked.facts.name = name
                 if not self.models:
                     tracked.facts.owner = ""  # there is no model: the script itself holds it

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 __all__ = ["LossTrace", "Trace"]
 
 ROOM = 64
+SHORT = 6  # losses below which nothing is said about where they go
 
 
 @dataclass
@@ -49,7 +50,7 @@ class LossTrace(Trace):
     """The losses of one ``backward`` call in the code: how they started, and where they are now."""
 
     _early: list[float] = field(default_factory=list)
-    _late: float = math.nan
+    _recent: list[float] = field(default_factory=list)
     first_bad: int | None = None
 
     def add(self, step: int, value: float) -> None:
@@ -61,7 +62,7 @@ class LossTrace(Trace):
             return
         if len(self._early) < 3:
             self._early.append(value)
-        self._late = value if math.isnan(self._late) else 0.8 * self._late + 0.2 * value
+        self._recent = [*self._recent[-4:], value]
 
     @property
     def early(self) -> float:
@@ -70,12 +71,13 @@ class LossTrace(Trace):
 
     @property
     def late(self) -> float:
-        """A running mean over about the last five losses."""
-        return self._late
+        """The mean of the last losses: five, or a third of them if that is less."""
+        recent = self._recent[-max(1, min(5, self.count // 3)) :]
+        return statistics.fmean(recent) if recent else math.nan
 
     @property
     def change(self) -> float:
-        """How much the loss changed from early to late, as a fraction of early: -0.3 is 30 % down."""
-        if not self._early or self.count < 4:
+        """How much the loss changed from early to late, as a fraction of early: -0.3 is 30 % down; NaN: too few."""
+        if not self._early or self.count < SHORT:
             return math.nan
         return (self.late - self.early) / max(abs(self.early), 1e-12)

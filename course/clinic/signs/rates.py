@@ -103,9 +103,10 @@ def lr_too_large(facts: Facts) -> list[Finding]:
         away = diverged(facts)
         highest = optimizer.ratio.high
         severity: Severity | None = None
-        if (away and (highest > 0.03 or math.isinf(highest))) or (highest > 1 and not falls(facts, 0.1)):
+        judged = any(not math.isnan(loss.trace.change) for loss in fed_losses(facts))
+        if (away and highest > 0.03) or (judged and highest > 1 and not falls(facts, 0.1)):
             severity = "error"
-        elif optimizer.ratio.median > 0.3 and not falls(facts, 0.3) and optimizer.ratio.count > 2:
+        elif judged and optimizer.ratio.median > 0.3 and not falls(facts, 0.3):
             severity = "warning"
         if severity is None:
             continue
