@@ -63,6 +63,7 @@ EXPLAINS: dict[str, frozenset[str]] = {
     "zero-grad-before-step": _STILL,
     "non-finite": _WILD | _SICK | {"skipped-by-scaler", "no-step", "lr-too-small", "lost-to-rounding"},
     "skipped-by-scaler": frozenset({"no-step", "no-zero-grad"}),
+    "not-in-optimizer": frozenset({"vanishing-gradient", "decay-only"}),
     "zero-lr": _STILL,
     "schedule-reached-zero": frozenset({"lr-too-small", "lost-to-rounding"}),
     "overwritten": _STILL | {"lr-too-large", "saturated", "dead-units"},

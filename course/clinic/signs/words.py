@@ -64,8 +64,9 @@ def main_loss(facts: Facts) -> LossFacts | None:
 
 
 def falls(facts: Facts, by: float) -> bool:
-    """Whether some loss has fallen by this fraction."""
-    return any(loss.trace.change < -by for loss in fed_losses(facts))
+    """Whether some loss has fallen by this fraction, without having been thrown up in between."""
+    traces = [loss.trace for loss in fed_losses(facts)]
+    return any(t.change < -by and t.high <= 10 * abs(t.early) for t in traces)
 
 
 def flat(facts: Facts, within: float) -> bool:
