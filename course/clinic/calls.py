@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_mode, _push_mode
 
 from course.clinic.backward import Backward
 from course.clinic.facts import ScalerFacts
@@ -34,6 +34,28 @@ class Calls(TorchFunctionMode):
         self.flow = Flow(recorder, forward)
         self.backward = Backward(recorder, forward, self.flow)
         self.unscaled = False
+        self.away = False
+        recorder.on_inference = self.look_away
+
+    def look_away(self, begins: bool) -> None:
+        """Stand aside while a model is evaluated, unless another mode stands in between; then come back."""
+        if begins and not self.away and _get_current_function_mode() is self:
+            self.away = True
+            self.__exit__(None, None, None)
+        elif not begins and self.away:
+            self.away = False
+            self.__enter__()
+
+    def close(self) -> None:
+        """Stop seeing calls; modes that were entered meanwhile, such as a default device, stay."""
+        above = []
+        while not self.away and (top := _get_current_function_mode()) is not None:
+            _pop_mode()
+            if top is self:
+                break
+            above.append(top)
+        for mode in reversed(above):
+            _push_mode(mode)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         recorder = self.recorder

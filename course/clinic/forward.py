@@ -12,7 +12,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
 from course.clinic.facts import ModuleFacts
 from course.clinic.recorder import Recorder, quiet
@@ -30,6 +34,7 @@ class Forward:
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
         self.count = 0
+        self.inferring = False
         self.handles = [
             register_module_forward_pre_hook(self.enter),
             register_module_forward_hook(self.leave, with_kwargs=True, always_call=True),
@@ -39,6 +44,7 @@ class Forward:
         """Remove the hooks, and forget the tensors."""
         for handle in self.handles:
             handle.remove()
+            _global_forward_hooks_with_kwargs.pop(handle.id, None)  # which torch forgets to do
         self.outputs.clear()
         self.inputs.clear()
         self.made_by.clear()
@@ -58,6 +64,9 @@ class Forward:
         facts = None if entry is None else entry[1]
         if not self.stack:
             self.made_by.clear()
+        if not self.stack and not module.training and not torch.is_grad_enabled():
+            self.inferring = True
+            self._tell_inference(True)
         self.stack.append((id(module), facts))
         if facts is None:
             return
@@ -70,6 +79,11 @@ class Forward:
                 self.count += 1
         else:
             facts.off += 1
+
+    def _tell_inference(self, begins: bool) -> None:
+        """Say that an evaluation begins or ends: torch has faster ways for it, which a watch would bar."""
+        if self.recorder.on_inference is not None:
+            self.recorder.on_inference(begins)
 
     def _stranger(self, module: nn.Module) -> None:
         """Take in a model that is called for the first time, or note that it runs unwatched."""
@@ -96,13 +110,20 @@ class Forward:
                 del recorder.strangers[next(iter(recorder.strangers))]
 
     @quiet
-    def leave(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-        """Note what came out: is it finite; and what went into the first layer."""
+    def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
+        """Note what came out: is it finite; and what went into the first layer.
+
+        torch leaves the keyword arguments out where the call has ended in an exception.
+        """
+        kwargs, result = rest if len(rest) == 2 else ({}, None)
         facts = None
         while self.stack:
             key, facts = self.stack.pop()
             if key == id(module):
                 break
+        if not self.stack and self.inferring:
+            self.inferring = False
+            self._tell_inference(False)
         if facts is None or result is None or not torch.is_grad_enabled():
             return
         tensors = _tensors(result)

@@ -36,8 +36,8 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def inner(self: Any, *args: Any) -> None:
         recorder: Recorder = self.recorder
-        if recorder.busy:
-            return
+        if torch.compiler.is_compiling() or recorder.busy:
+            return  # what is being compiled is traced as if it were not watched
         recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
@@ -108,6 +108,7 @@ class Recorder:
         self.scale: float | None = None
         self.on_tick: list[Callable[[], None]] = []
         self.root_of: Callable[[nn.Module], tuple[str, nn.Module]] = lambda m: (type(m).__name__, m)
+        self.on_inference: Callable[[bool], None] | None = None
         self.namespace: dict[str, Any] = {}
         self.on_first_forward: Callable[[], None] | None = None
 

@@ -152,7 +152,7 @@ class Exam:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._calls.__exit__(kind, error, traceback)
+        self._calls.close()
         self.recorder.finish()
         self._forward.close()
         self._steps.close()
