@@ -1,0 +1,245 @@
+"""What an optimizer's step finds, and what it does: seen from its pre- and post-hooks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from course.clinic.facts import OptimizerFacts
+from course.clinic.recorder import Recorder, Tracked, WatchedOptimizer, quiet
+from course.clinic.witness import compare_witness, on_cpu, take_witness
+
+__all__ = ["Steps"]
+
+TINY = 1e-5  # of the highest learning rate so far
+SMALL = 4096  # elements: gradients up to this size are checked at every step
+SAMPLE = 16384  # elements of a parameter from which its update is measured
+
+
+class Steps:
+    """Watches ``optimizer.step`` of every optimizer that holds a watched parameter."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.stop: Callable[[int], None] | None = None  # told the number of steps; may raise
+        self.handles = [
+            register_optimizer_step_pre_hook(self.before),
+            register_optimizer_step_post_hook(self._post),
+        ]
+
+    def close(self) -> None:
+        """Remove the hooks."""
+        for handle in self.handles:
+            handle.remove()
+
+    def _post(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self.after(optimizer)
+        if self.stop is not None:
+            self.stop(self.recorder.facts.steps)
+
+    @quiet
+    def before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        """Look at what the step is about to use."""
+        recorder = self.recorder
+        watched = recorder.optimizers.get(id(optimizer)) or self._newcomer(optimizer)
+        if watched is None or any(w.in_step for w in recorder.order):
+            return
+        watched.in_step = True
+        watched.closure = (len(args) > 1 and callable(args[1])) or callable(kwargs.get("closure"))
+        facts = watched.facts
+        if facts.steps == 0:
+            _count_early(watched)
+        _read_rates(watched)
+        with torch.no_grad():
+            if watched.deep or on_cpu(watched):
+                compare_witness(watched)
+            if not watched.closure:
+                _read_gradients(recorder, watched)
+            if watched.deep:
+                watched.before = [_some(t.param).clone() for t in watched.tracked]
+
+    def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
+        """Take in an optimizer that turns out to hold a watched parameter."""
+        known = self.recorder.tracked
+        if any(id(p) in known for group in optimizer.param_groups for p in group["params"]):
+            if any(w.in_step for w in self.recorder.order):
+                return None  # it works inside another, which is watched
+            return self.recorder.adopt_optimizer(optimizer)
+        return None
+
+    @quiet
+    def after(self, optimizer: torch.optim.Optimizer) -> None:
+        """Look at what the step did."""
+        watched = self.recorder.optimizers.get(id(optimizer))
+        if watched is None or not watched.in_step:
+            return
+        watched.in_step = False
+        facts = watched.facts
+        facts.closure = facts.closure or watched.closure
+        with torch.no_grad():
+            if watched.closure:
+                _read_gradients(self.recorder, watched)
+            if watched.before:
+                _read_updates(watched)
+            if watched.deep or on_cpu(watched):
+                take_witness(watched)
+        facts.steps += 1
+        for tracked in watched.tracked:
+            tracked.facts.steps += 1
+            tracked.used = tracked.param.grad is not None
+            tracked.fresh = 0
+        watched.before, watched.micro = [], {}
+        watched.hits = watched.backwards = 0
+        watched.discarded, watched.arrived, watched.factor = False, None, None
+        self.recorder.turn()
+
+
+def _count_early(watched: WatchedOptimizer) -> None:
+    for scheduler, seen in watched.schedulers.values():
+        now = scheduler.last_epoch
+        if now > seen:
+            watched.facts.early_schedulers[type(scheduler).__name__] = now - seen
+
+
+def _read_rates(watched: WatchedOptimizer) -> None:
+    step = watched.next_step
+    for facts, group in zip(watched.facts.groups, watched.optimizer.param_groups, strict=False):
+        rate = float(group.get("lr", math.nan))
+        if math.isnan(rate):
+            continue
+        watched.facts.scheduled = watched.facts.scheduled or "initial_lr" in group
+        peak = max(facts.lr.high, 0.0)
+        facts.lr.add(step, rate)
+        if rate == 0:
+            facts.zero_steps += 1
+        if 0 < peak and rate <= TINY * peak:
+            facts.tiny_steps += 1
+            facts.tiny_from = facts.tiny_from or step
+        else:
+            facts.tiny_steps, facts.tiny_from = 0, None
+
+
+def _dense(gradient: torch.Tensor) -> torch.Tensor:
+    gradient = gradient.detach()
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def _norm(value: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(value, dtype=torch.float32)
+
+
+def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
+    facts, step = watched.facts, watched.next_step
+    held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
+    if watched.hits:
+        facts.fed += 1
+    if not held:
+        facts.empty += 1
+        facts.wiped += watched.hits > 0
+    elif watched.deep:
+        _read_norms(recorder, watched, [(t, _dense(g)) for t, g in held if g is not None], step)
+    elif facts.bad_gradient is None and on_cpu(watched):
+        # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
+        for _, gradient in (held[-1], held[min(1, len(held) - 1)]):
+            if gradient is not None and gradient.numel() <= SMALL and not gradient.is_sparse:
+                if not math.isfinite(float(gradient.sum())):
+                    _find_bad_gradient(watched, step)
+                    break
+
+
+def _read_norms(
+    recorder: Recorder, watched: WatchedOptimizer, held: list[tuple[Tracked, torch.Tensor]], step: int
+) -> None:
+    facts = watched.facts
+    norms = torch.stack([_norm(gradient) for _, gradient in held]).tolist()
+    watched.norms = {id(t): norm for (t, _), norm in zip(held, norms, strict=True)}
+    total = math.sqrt(sum(norm**2 for norm in norms))
+    if not math.isfinite(total) and facts.bad_gradient is None:
+        _find_bad_gradient(watched, step)
+    if total == 0 and watched.arrived:
+        facts.wiped += 1
+    if watched.closure:
+        return
+    facts.looked += 1
+    facts.residue += any(t.residue for t in watched.tracked)
+    facts.applied.add(step, total)
+    if watched.arrived and math.isfinite(watched.arrived):
+        facts.arrived.add(step, watched.arrived)
+        facts.kept.add(step, total * (recorder.scale or 1.0) / watched.arrived)
+    _read_accumulation(recorder, facts, watched, step)
+
+
+def _read_accumulation(recorder: Recorder, facts: OptimizerFacts, watched: WatchedOptimizer, step: int) -> None:
+    if watched.micro:
+        where, count = max(watched.micro.items(), key=lambda pair: pair[1])
+        facts.micro.add(step, 1 if watched.discarded else count)
+        facts.micro_where = where
+        facts.discarded += watched.discarded
+        if watched.factor is not None:
+            facts.factor.add(step, watched.factor / (recorder.scale or 1.0))
+
+
+def _find_bad_gradient(watched: WatchedOptimizer, step: int) -> None:
+    for tracked in watched.tracked:
+        gradient = tracked.param.grad
+        if gradient is not None and not bool(torch.isfinite(_dense(gradient)).all()):
+            tracked.facts.bad_gradient = step
+            watched.facts.bad_gradient = watched.facts.bad_gradient or (step, tracked.facts.name)
+
+
+def _some(value: torch.Tensor) -> torch.Tensor:
+    """Return evenly spaced elements of a large tensor, all of a small one; a view where possible."""
+    value = value.detach()
+    if value.is_sparse:
+        value = value.to_dense()
+    return value.reshape(-1)[:: max(1, value.numel() // SAMPLE)]
+
+
+def _read_updates(watched: WatchedOptimizer) -> None:
+    facts, step = watched.facts, watched.next_step
+    read = [_read_update(t, b, watched, step) for t, b in zip(watched.tracked, watched.before, strict=False)]
+    weight, update, gradient = (math.sqrt(sum(r[i] ** 2 for r in read)) for i in range(3))
+    if weight > 0:
+        facts.ratio.add(step, update / weight)
+        if gradient > 0:
+            facts.pull.add(step, gradient / weight)
+
+
+def _read_update(
+    tracked: Tracked, before: torch.Tensor, watched: WatchedOptimizer, step: int
+) -> tuple[float, float, float]:
+    """Note how one parameter moved; returns the norms of weight, update and gradient."""
+    facts, param = tracked.facts, tracked.param
+    now = _some(param)
+    if before.shape != now.shape or not param.is_floating_point() or not now.numel():
+        return 0.0, 0.0, 0.0
+    moved = now - before
+    numbers = [_norm(before), _norm(moved)]
+    if param.grad is not None:
+        pulled = _some(param.grad) != 0
+        numbers += [pulled.sum().float(), (pulled & (moved == 0)).sum().float()]
+    whole = math.sqrt(facts.numel / now.numel())
+    weight, update, *rest = torch.stack(numbers).tolist()
+    weight, update = weight * whole, update * whole
+    facts.looked += 1
+    facts.weight.add(step, weight)
+    facts.update.add(step, update)
+    if not rest:
+        return weight, update, 0.0
+    norm = watched.norms.get(id(tracked), 0.0)
+    facts.gradient.add(step, norm)
+    facts.zero += norm == 0
+    facts.moved_without += norm == 0 and update > 0
+    facts.residue += tracked.residue
+    pulled_count, kept_count = rest
+    if pulled_count and not watched.closure:
+        facts.lost.add(step, kept_count / pulled_count)
+        rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
+        rms = norm / math.sqrt(facts.numel)
+        facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)
+        facts.spacing.add(step, torch.finfo(param.dtype).eps * weight / math.sqrt(facts.numel))
+    return weight, update, norm

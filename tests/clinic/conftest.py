@@ -1,0 +1,16 @@
+"""The patients are scripts that go wrong: they are run by the tests, not collected. All run on one thread."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+collect_ignore = ["patients"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
