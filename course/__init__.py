@@ -25,6 +25,7 @@ _MODULES = {
     "arrays",
     "authoring",
     "catalogue",
+    "cluster",
     "conventions",
     "data",
     "exercises",
