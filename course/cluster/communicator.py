@@ -16,7 +16,7 @@ import numpy as np
 
 from course.arrays import Array, is_array
 from course.cluster.ledger import Entry
-from course.cluster.memory import Memory
+from course.cluster.memory import Memory, MemoryReport
 from course.cluster.rings import OPS
 
 __all__ = ["Books", "Call", "Communicator", "Pending", "Traffic", "shape_of"]
@@ -30,6 +30,11 @@ class Books:
     entries: list[Entry] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
     step: int = 0
+    returned: MemoryReport | None = None  # of a rank whose memory was another process's
+
+    def report(self) -> MemoryReport:
+        """Return what the rank held."""
+        return self.memory.report() if self.returned is None else self.returned
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ class Communicator(ABC):
         """Return this rank's place in a smaller group; the members call it, the others need not.
 
         Args:
-            ranks: places in this group, in the order that they are to have in the new one.
+            ranks: places in this group, in any order: the members keep theirs.
         """
         places = list(ranks)
         for place in places:
@@ -165,7 +170,7 @@ class Communicator(ABC):
             raise ValueError(f"group: rank {self.rank} is not one of the members {places}")
         if len(set(places)) < len(places):
             raise ValueError(f"group: the members {places} are not distinct")
-        members = tuple(self.ranks[place] for place in places)
+        members = tuple(self.ranks[place] for place in sorted(places))
         if members not in self._groups:
             self._groups[members] = self._make_group(members)
         return self._groups[members]

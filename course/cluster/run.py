@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from course.cluster.communicator import Books
 from course.cluster.ledger import Ledger
 from course.cluster.memory import MemoryReport
 
 __all__ = ["ENGINES", "Outcome", "run"]
 
-ENGINES = ("simulated",)
+ENGINES = ("simulated", "gloo", "nccl")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,18 @@ def run(
     *,
     args: Sequence[Any] = (),
     layout: str = "even",
+    timeout: float = 30.0,
 ) -> Outcome:
     """Run ``program(comm, *args)`` on every rank.
 
     Args:
         program: plain Python; ``comm`` is its :class:`~course.cluster.Communicator`.
-        ranks: how many. engine: ``simulated``.
+        ranks: how many.
+        engine: ``simulated`` for threads of this process, one at a time; ``gloo`` for processes of this
+            machine; ``nccl`` for the same with a GPU a rank (the same code, not tested by this course).
         args: handed to every rank; each gets its own copy, as separate processes would.
         layout: how the simulated all-reduce cuts an array into blocks: ``even``, or as ``gloo`` does.
+        timeout: seconds that real ranks may all wait before that counts as a deadlock.
 
     Raises:
         Deadlock: the ranks wait for each other. Mismatch: they call different collectives.
@@ -65,10 +70,19 @@ def run(
     if layout not in ("even", "gloo"):
         raise ValueError(f"cluster.run: layout must be 'even' or 'gloo', not {layout!r}")
     start = time.perf_counter()
-    from course.cluster.simulated import simulate
-
-    own = [copy.deepcopy(tuple(args)) for _ in range(ranks)]
-    results, books = simulate(program, ranks, own, layout)
+    results, books = _run(program, ranks, engine, tuple(args), layout, timeout)
     ledger = Ledger(entry for book in books for entry in book.entries)
-    reports = [book.memory.report() for book in books]
+    reports = [book.report() for book in books]
     return Outcome(results, ledger, reports, engine, time.perf_counter() - start)
+
+
+def _run(
+    program: Callable[..., Any], ranks: int, engine: str, args: tuple[Any, ...], layout: str, timeout: float
+) -> tuple[list[Any], list[Books]]:
+    if engine == "simulated":
+        from course.cluster.simulated import simulate
+
+        return simulate(program, ranks, [copy.deepcopy(args) for _ in range(ranks)], layout)
+    from course.cluster.processes import on_processes
+
+    return on_processes(program, ranks, args, engine, timeout)

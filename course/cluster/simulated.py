@@ -105,9 +105,7 @@ class _Cluster:
         key = (ranks, number)
         known, first, calls = self.begun.pop(key, (text, rank, 0))
         if known != text:
-            self.failure = Mismatch(
-                f"ranks call different collectives: rank {first} calls {known}, rank {rank} calls {text}"
-            )
+            self.failure = Mismatch(different(first, known, rank, text))
             raise _Stopped
         if calls + 1 < len(ranks):
             self.begun[key] = (known, first, calls + 1)
@@ -127,7 +125,8 @@ class _Link:
         self.cluster.inbox[(*self.channel, me, other)].append(message)
         self.posted.append(message)
         self.traffic.sent += array.nbytes
-        self.traffic.peers.add(to)
+        if array.nbytes:
+            self.traffic.peers.add(to)
 
     def take(self, source: int) -> Array:
         me, other = self.ranks[self.rank], self.ranks[source]
@@ -245,6 +244,11 @@ def shortened(texts: list[str]) -> str:
     if more <= 1:
         return "; ".join(texts)
     return "; ".join(texts[:_SHOWN]) + f"; and {more} more"
+
+
+def different(first: int, known: str, rank: int, text: str) -> str:
+    """Say which two ranks of a group call different collectives, and which."""
+    return f"ranks call different collectives: rank {first} calls {known}, rank {rank} calls {text}"
 
 
 def _carry_out(call: Call, link: _Link, array: Any, layout: str) -> Any:
