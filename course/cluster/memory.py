@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from course.arrays import is_array
 
 __all__ = ["Memory", "MemoryReport"]
@@ -59,7 +61,8 @@ class Memory:
     def hold(self, kind: str, tree: Any) -> Any:
         """Count the arrays in ``tree`` (an array, or mappings and lists of them) as ``kind``; return it.
 
-        An array that is held already is counted once, under the kind that came last.
+        An array that is held already is counted once, under the kind that came last. A NumPy view counts as
+        the array that it keeps alive.
         """
         if isinstance(tree, Mapping):
             for branch in tree.values():
@@ -68,9 +71,10 @@ class Memory:
             for branch in tree:
                 self.hold(kind, branch)
         elif is_array(tree) and tree.ndim:
-            self._forget(id(tree))
-            size, key = int(tree.nbytes), id(tree)
-            self._held[key] = (weakref.ref(tree, lambda _: self._forget(key)), kind, size)
+            whole = _whole(tree)
+            size, key = int(whole.nbytes), id(whole)
+            self._forget(key)
+            self._held[key] = (weakref.ref(whole, lambda _: self._forget(key)), kind, size)
             self._bytes[kind] = self._bytes.get(kind, 0) + size
             self.peaks[kind] = max(self.peaks.get(kind, 0), self._bytes[kind])
             self.peak = max(self.peak, sum(self._bytes.values()))
@@ -88,3 +92,10 @@ class Memory:
         if key in self._held:
             _, kind, size = self._held.pop(key)
             self._bytes[kind] -= size
+
+
+def _whole(array: Any) -> Any:
+    """Return the array that owns the memory which ``array`` looks at."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
