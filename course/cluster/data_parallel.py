@@ -50,7 +50,7 @@ class DataParallel:
     ) -> None:
         self.comm, self.model, self.rule = comm, model, rule
         self.naming = Naming(model.layers, frozen)
-        self.units = self.naming.buckets(comm.world_size, bucket_bytes)
+        self.units = self.naming.buckets(1, bucket_bytes)  # nothing is cut up: no padding
         self.params = {name: copy(param) for name, param in self.naming.params.items()}
         self.state = rule.init({name: self.params[name] for unit in self.units for name in unit.names})
         self._count()
@@ -71,7 +71,9 @@ class DataParallel:
             total = self.comm.all_reduce(row, label="gradients")
             gradients.update(unit.views(self.comm.memory.hold("gradients", total)))
 
-        collector = Collector(self.units, self.naming, share, ready)
+        collector = Collector(
+            self.units, self.naming, 1 / self.comm.world_size if share is None else share, ready
+        )
         for i, found in backward(self.model, layers, saved, dy):
             collector.add(i, found)
         self.comm.memory.mark("backward")

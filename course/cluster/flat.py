@@ -9,7 +9,8 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from course.arrays import Array, copy, is_floating, zeros_like
+from course.arrays import Array, copy, is_floating
+from course.cluster.rings import empty
 
 __all__ = ["Collector", "Naming", "Unit", "as_dtype", "own_block"]
 
@@ -37,7 +38,8 @@ class Unit:
     def flatten(self, params: Mapping[str, Array]) -> Array:
         """Return the parameters in one new row, padding included."""
         first = params[self.names[0]]
-        row = _zeros(first, self.padded)
+        row = empty(first.reshape(-1), self.padded)
+        row[self.size :] = 0
         for name, place in self.places.items():
             row[place] = params[name].reshape(-1)
         return row
@@ -118,8 +120,7 @@ class Collector:
     """Lays gradients into the rows of their units as they come, and hands on each row that is full.
 
     Args:
-        units: the rows. naming: whose parameters they are. share: what each gradient counts; None for one of
-            as many equal shares as there are ranks.
+        units: the rows. naming: whose parameters they are. share: what each gradient counts.
         ready: called with a unit and its row as soon as the unit's last gradient has come.
     """
 
@@ -127,7 +128,7 @@ class Collector:
         self,
         units: Iterable[Unit],
         naming: Naming,
-        share: float | None,
+        share: float,
         ready: Callable[[Unit, Array], None],
     ) -> None:
         self.naming, self.share, self.ready = naming, share, ready
@@ -143,16 +144,18 @@ class Collector:
             if local not in gradients:
                 raise ValueError(f"cluster: no gradient came for {name!r}; name it in frozen if it has none")
             unit = self.home[name]
+            gradient = gradients[local].reshape(-1)
             if id(unit) not in self.rows:
-                self.rows[id(unit)] = _zeros(gradients[local], unit.padded)
-            self.rows[id(unit)][unit.places[name]] += gradients[local].reshape(-1)
+                self.rows[id(unit)] = empty(gradient, unit.padded)
+                self.rows[id(unit)][unit.size :] = 0
+            if self.left[name] == self.naming.counts[name]:
+                self.rows[id(unit)][unit.places[name]] = gradient
+            else:
+                self.rows[id(unit)][unit.places[name]] += gradient
             self.left[name] -= 1
             if not any(self.left[one] for one in unit.names):
                 row = self.rows.pop(id(unit))
-                if self.share is None:
-                    row /= unit.ranks
-                else:
-                    row *= self.share
+                row *= self.share
                 self.ready(unit, row)
 
 
@@ -167,11 +170,3 @@ def as_dtype(x: Array, dtype: Any) -> Array:
         return x
     space: Any = array_namespace(x)
     return space.astype(x, getattr(space, dtype) if isinstance(dtype, str) else dtype)
-
-
-def _zeros(like: Array, length: int) -> Array:
-    flat = like.reshape(-1)
-    if length <= flat.shape[0]:
-        return zeros_like(flat[:length])
-    space: Any = array_namespace(flat)
-    return space.zeros(length, dtype=flat.dtype, device=getattr(flat, "device", None))

@@ -71,7 +71,9 @@ class FullyShard:
             own = self.comm.reduce_scatter(row, label="gradients")
             rows[id(unit)] = self.comm.memory.hold("gradients", own)
 
-        collector = Collector(self.units, self.naming, share, ready)
+        collector = Collector(
+            self.units, self.naming, 1 / self.comm.world_size if share is None else share, ready
+        )
         for i in reversed(range(len(self.naming.uses))):
             dy, found = self.model.backward(i, self._gather(i, "backward"), saved.pop(), dy)
             if self.reshard:

@@ -101,7 +101,9 @@ class Zero:
             row = self._reduced(row) if self.stage == 2 else row
             rows[id(unit)] = self.comm.memory.hold("gradients", row)
 
-        collector = Collector(self.units, self.naming, share, ready)
+        collector = Collector(
+            self.units, self.naming, 1 / self.comm.world_size if share is None else share, ready
+        )
         for i, found in backward(self.model, layers, saved, dy):
             collector.add(i, found)
         del found
