@@ -22,8 +22,10 @@ from course.cluster.board import Board
 from course.cluster.communicator import Books
 from course.cluster.errors import ClusterError, Deadlock, Mismatch, RankError
 
-__all__ = ["on_processes"]
+__all__ = ["PRELOAD", "on_processes"]
 
+# What the server imports before it forks the first rank; add to it, before the first run, what ranks need.
+PRELOAD = ["course.cluster.preload"]
 _POLL = 0.2  # seconds between two looks at the board
 
 
@@ -62,7 +64,7 @@ def on_processes(
 
 def _start(processes: list[Any], pipes: list[Any], ranks: int, backend: str, folder: str, job: bytes) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["course.cluster.preload"])
+    context.set_forkserver_preload(PRELOAD)
     from course.cluster.worker import live
 
     with _nothing_to_import():
