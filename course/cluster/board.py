@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import mmap
+import os
 from pathlib import Path
+
+import numpy as np
 
 from course.cluster.simulated import different, shortened
 
@@ -22,7 +26,7 @@ class Board:
             path.write_bytes(bytes(ranks * _LINE))
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), ranks * _LINE)
-        self.ranks = ranks
+        self.folder, self.ranks = folder, ranks
         self._waits = 0
         self._calls = [folder / f"calls-{rank}" for rank in range(ranks)]
         self._own: io.FileIO | None = None
@@ -61,6 +65,16 @@ class Board:
         """Return who waits for what, in a line."""
         texts = [f"rank {rank} {line.split('|', 1)[1]}" for rank, line in enumerate(self.lines())]
         return shortened(texts)
+
+    def shared(self, name: str, like: np.ndarray) -> np.ndarray:
+        """Return the array of this name that all processes map; who comes first fills it."""
+        path = self.folder / f"shared-{name.encode().hex()}"
+        mine = path.with_suffix(f".{os.getpid()}")
+        np.ascontiguousarray(like).tofile(mine)
+        with contextlib.suppress(FileExistsError):
+            os.link(mine, path)  # whole or not at all
+        mine.unlink()
+        return np.memmap(path, like.dtype, "r+", shape=like.shape)
 
     def close(self) -> None:
         """Give the map back."""

@@ -128,29 +128,31 @@ class Communicator(ABC):
 
     # -- single messages -----------------------------------------------------------------------------
 
-    def send(self, array: Array, to: int, label: str = "") -> None:
+    def send(self, array: Array, to: int, label: str = "", tag: int = 0) -> None:
         """Send an array to a rank of the group; return when that rank has taken it.
+
+        Messages of one tag arrive in the order in which they were sent.
 
         Two ranks that both send first and receive afterwards wait for each other for ever: use
         :meth:`exchange`, or let one of them receive first.
         """
-        self._isend("send", array, to, label).wait()
+        self._isend("send", array, to, label, tag).wait()
 
-    def isend(self, array: Array, to: int, label: str = "") -> Pending:
+    def isend(self, array: Array, to: int, label: str = "", tag: int = 0) -> Pending:
         """Send an array without waiting; the ``wait()`` of what comes back returns when it is taken."""
-        return self._isend("isend", array, to, label)
+        return self._isend("isend", array, to, label, tag)
 
-    def recv(self, source: int, label: str = "") -> Array:
-        """Wait for the next array from a rank of the group, and return it."""
+    def recv(self, source: int, label: str = "", tag: int = 0) -> Array:
+        """Wait for the next array of this tag from a rank of the group, and return it."""
         self._place("recv", "source", source, other=True)
-        array = self._take(source)
+        array = self._take(source, tag)
         self._write("recv", array.nbytes, Traffic(received=array.nbytes), label)
         return array
 
     def exchange(self, array: Array, to: int, source: int, label: str = "") -> Array:
         """Send to one rank while receiving from another (or the same): the step of every ring."""
         self._place("exchange", "source", source, other=True)
-        pending = self._isend("exchange", array, to, label)
+        pending = self._isend("exchange", array, to, label, 0)
         came = self.recv(source, label)
         pending.wait()
         return came
@@ -175,6 +177,20 @@ class Communicator(ABC):
             self._groups[members] = self._make_group(members)
         return self._groups[members]
 
+    # -- shared memory -------------------------------------------------------------------------------
+
+    def shared(self, name: str, like: Any) -> np.ndarray:
+        """Return an array that all ranks see and may write into, without any order: Hogwild's memory.
+
+        The first rank to ask for a name fills it with ``like``. All ranks must be on one machine.
+        """
+        values = np.asarray(like)
+        return self._shared(name, values)
+
+    def pause(self) -> None:
+        """Let other ranks run: where real ranks are interrupted anyway, the simulated ones are here."""
+        self._pause()
+
     # -- books ---------------------------------------------------------------------------------------
 
     @property
@@ -198,16 +214,24 @@ class Communicator(ABC):
         """Carry a collective out."""
 
     @abstractmethod
-    def _post(self, array: Array, to: int) -> Pending:
+    def _post(self, array: Array, to: int, tag: int) -> Pending:
         """Send a message of the program's own, without waiting."""
 
     @abstractmethod
-    def _take(self, source: int) -> Array:
+    def _take(self, source: int, tag: int) -> Array:
         """Wait for a message of the program's own."""
 
     @abstractmethod
     def _make_group(self, members: tuple[int, ...]) -> Communicator:
         """Return this rank's communicator among these members of the cluster."""
+
+    @abstractmethod
+    def _shared(self, name: str, like: np.ndarray) -> np.ndarray:
+        """Return the array of this name that all ranks see."""
+
+    @abstractmethod
+    def _pause(self) -> None:
+        """Let other ranks run."""
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -216,10 +240,10 @@ class Communicator(ABC):
         self._write(call.kind, int(result.nbytes) if payload is None else payload, traffic, label)
         return result
 
-    def _isend(self, name: str, array: Array, to: int, label: str) -> Pending:
+    def _isend(self, name: str, array: Array, to: int, label: str, tag: int) -> Pending:
         self._place(name, "to", to, other=True)
         x = _array(name, array)
-        pending = self._post(x, to)
+        pending = self._post(x, to, tag)
         self._write("send", x.nbytes, Traffic(sent=x.nbytes, peers={to}), label)
         return pending
 

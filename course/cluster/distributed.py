@@ -8,6 +8,7 @@ The ledger counts the bytes of arrays, not the headers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from course.arrays import Array
 from course.cluster import wire
 from course.cluster.board import Board
 from course.cluster.communicator import Books, Call, Communicator, Pending, Traffic, shape_of
+from course.cluster.errors import ClusterError
 
 __all__ = ["DistributedCommunicator"]
 
@@ -131,25 +133,37 @@ class DistributedCommunicator(Communicator):
             dist.broadcast(x, source, self.group_handle)
         return _as_was(x, plain) if array is None else _home(x, array)
 
-    def _post(self, array: Array, to: int) -> Pending:
+    def _post(self, array: Array, to: int, tag: int) -> Pending:
         head, x = _header(array).to(self.device), self._away(array)
-        works = [dist.isend(part, self.ranks[to], self.group_handle) for part in (head, x) if part.numel()]
+        works = [
+            dist.isend(part, self.ranks[to], self.group_handle, tag) for part in (head, x) if part.numel()
+        ]
         return _Sent(self, works, [head, x], f"send of {shape_of(array)} to rank {self.ranks[to]}")
 
-    def _take(self, source: int) -> Array:
+    def _take(self, source: int, tag: int) -> Array:
         other = self.ranks[source]
         with self.waiting(f"recv from rank {other}"):
             head = torch.zeros(_HEADER, dtype=torch.int64, device=self.device)
-            dist.recv(head, other, self.group_handle)
+            dist.recv(head, other, self.group_handle, tag)
             x, plain = _buffer(head.cpu(), self.device)
             if x.numel():
-                dist.recv(x, other, self.group_handle)
+                dist.recv(x, other, self.group_handle, tag)
         return _as_was(x, plain)
 
     def _make_group(self, members: tuple[int, ...]) -> Communicator:
         with self.waiting(f"making a group of ranks {members}"):
             handle = dist.new_group(list(members), use_local_synchronization=True)
         return DistributedCommunicator(self.books, members, self.board, handle)
+
+    def _shared(self, name: str, like: np.ndarray) -> np.ndarray:
+        if self.board is None:
+            raise ClusterError(
+                "shared: memory is shared by the ranks that cluster.run started, not by torchrun's"
+            )
+        return self.board.shared(name, like)
+
+    def _pause(self) -> None:
+        time.sleep(0)
 
     def _traffic(self, call: Call, array: Array | None, result: Array) -> Traffic:
         """Return what the ring or tree of this collective sends: torch does not tell."""

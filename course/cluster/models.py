@@ -74,10 +74,20 @@ class MLP:
 
     def backward(self, i: int, params: Params, saved: Any, dy: Array) -> tuple[Array, dict[str, Array]]:
         """Return the gradients, by the chain rule."""
+        dx, kept = self.backward_input(i, params, saved, dy)
+        return dx, self.backward_weight(i, kept)
+
+    def backward_input(self, i: int, params: Params, saved: Any, dy: Array) -> tuple[Array, Any]:
+        """Return the gradient in the input, and what :meth:`backward_weight` needs, which may wait."""
         x, y = saved
         if i + 1 < len(self.layers):
             dy = dy * (1 - y * y)
-        return dy @ params["weight"].T, {"weight": x.T @ dy, "bias": dy.sum(0)}
+        return dy @ params["weight"].T, (x, dy)
+
+    def backward_weight(self, i: int, kept: Any) -> dict[str, Array]:
+        """Return the gradients in the parameters."""
+        x, dy = kept
+        return {"weight": x.T @ dy, "bias": dy.sum(0)}
 
     def loss(self, out: Array, target: Array) -> tuple[float, Array]:
         """Return half the mean over the rows of the squared distance; 0 for no rows."""

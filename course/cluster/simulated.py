@@ -13,6 +13,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from course.arrays import Array
 from course.cluster import rings
 from course.cluster.communicator import Books, Call, Communicator, Pending, Traffic, shape_of
@@ -34,8 +36,14 @@ class _Message(Pending):
         self.cluster, self.source, self.to, self.array, self.taken = cluster, source, to, array, False
 
     def wait(self) -> None:
-        text = f"send of {shape_of(self.array)} to rank {self.to}"
-        self.cluster.wait(self.source, lambda: self.taken, text)
+        if not self.taken:
+            text = f"send of {shape_of(self.array)} to rank {self.to}"
+            self.cluster.wait(self.source, lambda: self.taken, text)
+
+    def take(self) -> Array:
+        """Hand the array over: the sender's side keeps nothing of it."""
+        array, self.array, self.taken = self.array, None, True
+        return array
 
 
 class _Cluster:
@@ -50,6 +58,7 @@ class _Cluster:
         self.ended: set[int] = set()
         self.inbox: dict[Channel, deque[_Message]] = defaultdict(deque)
         self.begun: dict[Channel, tuple[str, int, int]] = {}
+        self.shared: dict[str, np.ndarray] = {}
         self.failure: BaseException | None = None
         self.running = 0
         self.done = threading.Lock()
@@ -133,10 +142,9 @@ class _Link:
         box = self.cluster.inbox[(*self.channel, other, me)]
         if not box:
             self.cluster.wait(me, lambda: bool(box), f"{self.text} for rank {other}")
-        message = box.popleft()
-        message.taken = True
-        self.traffic.received += message.array.nbytes
-        return message.array
+        array = box.popleft().take()
+        self.traffic.received += array.nbytes
+        return array
 
     def drain(self) -> None:
         while self.posted:
@@ -165,24 +173,30 @@ class SimulatedCommunicator(Communicator):
             self.cluster.inbox.pop((*channel, self.ranks[place], self.books.rank), None)
         return result, link.traffic
 
-    def _post(self, array: Array, to: int) -> Pending:
+    def _post(self, array: Array, to: int, tag: int) -> Pending:
         self._alive()
         me, other = self.books.rank, self.ranks[to]
         copied = rings.flat_copy(array).reshape(tuple(array.shape))
         message = _Message(self.cluster, me, other, copied)
-        self.cluster.inbox[("message", self.ranks, me, other)].append(message)
+        self.cluster.inbox[("message", tag, self.ranks, me, other)].append(message)
         return message
 
-    def _take(self, source: int) -> Array:
+    def _take(self, source: int, tag: int) -> Array:
         me, other = self.books.rank, self.ranks[source]
-        box = self.cluster.inbox[("message", self.ranks, other, me)]
+        box = self.cluster.inbox[("message", tag, self.ranks, other, me)]
         self.cluster.wait(me, lambda: bool(box), f"recv from rank {other}")
-        message = box.popleft()
-        message.taken = True
-        return message.array
+        return box.popleft().take()
 
     def _make_group(self, members: tuple[int, ...]) -> Communicator:
         return SimulatedCommunicator(self.cluster, self.books, members)
+
+    def _shared(self, name: str, like: np.ndarray) -> np.ndarray:
+        self._alive()
+        return self.cluster.shared.setdefault(name, like.copy())
+
+    def _pause(self) -> None:
+        turns = iter((False,))  # wait once, then go on
+        self.cluster.wait(self.books.rank, lambda: next(turns, True), "a pause")
 
     def _alive(self) -> None:
         if self.cluster.failure is not None:
