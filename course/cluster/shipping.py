@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "loaded_names", "loads"]
 
 _SENTINELS = (type(dataclasses.MISSING), type(dataclasses._FIELD))  # type: ignore[attr-defined]
 # Class attributes that Python makes anew, or that cannot be carried.
@@ -106,7 +106,7 @@ def _on_the_path(module: str) -> bool:
 
 
 def _reduce_function(function: types.FunctionType) -> tuple[Any, ...]:
-    names = {name for name in _loaded(function.__code__) if name in function.__globals__}
+    names = {name for name in loaded_names(function.__code__) if name in function.__globals__}
     state = {
         "globals": {name: function.__globals__[name] for name in sorted(names)},
         "defaults": function.__defaults__,
@@ -132,14 +132,14 @@ def _source(filename: str) -> dict[str, Any]:
     return {filename: known} if known is not None and not Path(filename).exists() else {}
 
 
-def _loaded(code: types.CodeType) -> Iterator[str]:
+def loaded_names(code: types.CodeType) -> Iterator[str]:
     """Yield the global names that the code and the functions within it load."""
     for step in dis.get_instructions(code):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(step.argval, str):
             yield step.argval
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _loaded(constant)
+            yield from loaded_names(constant)
 
 
 # Functions of one module share their globals: here by the number that the module's had at the sender.

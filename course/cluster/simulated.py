@@ -17,6 +17,7 @@ import numpy as np
 
 from course.arrays import Array
 from course.cluster import rings
+from course.cluster.borrowed import read_only
 from course.cluster.communicator import Books, Call, Communicator, Pending, Traffic, shape_of
 from course.cluster.errors import Deadlock, Mismatch, RankError
 
@@ -236,9 +237,10 @@ def simulate(
     ]
     for thread in threads:
         thread.start()
-    cluster.batons[0].release()
     try:
-        cluster.done.acquire()
+        with read_only(program):
+            cluster.batons[0].release()
+            cluster.done.acquire()
     except BaseException as interruption:  # Ctrl-C: a rank may be in a loop of its own
         cluster.failure = interruption
         _raise_in(threads[cluster.running])
@@ -280,7 +282,8 @@ def _carry_out(call: Call, link: _Link, array: Any, layout: str) -> Any:
 
 
 def _of_rank(rank: int, error: BaseException) -> RankError:
-    failure = RankError(rank, f"{type(error).__name__}: {error}")
+    hint = "; ranks share no memory: copy what you change" if "read-only" in str(error) else ""
+    failure = RankError(rank, f"{type(error).__name__}: {error}{hint}")
     failure.__cause__ = error
     return failure
 

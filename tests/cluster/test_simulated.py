@@ -170,6 +170,34 @@ def test_bad_options(options, error, message):
         cluster.run(lambda comm: None, **options)
 
 
+SHARED = {"weights": [np.zeros(3)]}
+
+
+def test_what_the_program_captures_is_each_ranks_own_or_read_only():
+    captured = np.zeros(3)
+    view = captured[:2]
+
+    def in_place(comm):
+        nonlocal view
+        view += comm.rank
+
+    def through_a_helper(comm):
+        change()
+
+    def change(weights=captured):
+        weights[0] = 1
+
+    def of_the_module(comm):
+        SHARED["weights"][0][comm.rank] = 1
+
+    for program in (in_place, through_a_helper, of_the_module):
+        text = refused(program, error=RankError)
+        assert "read-only; ranks share no memory: copy what you change" in text
+    captured += 1  # afterwards it is the owner's again
+    view += 1
+    SHARED["weights"][0] += 1
+
+
 def test_groups_are_clusters_of_their_own():
     def program(comm):
         row = comm.group([r for r in range(6) if r // 3 == comm.rank // 3])
