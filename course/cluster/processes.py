@@ -73,10 +73,10 @@ def _start(processes: list[Any], pipes: list[Any], ranks: int, backend: str, fol
             process = context.Process(
                 target=live, args=(rank, ranks, backend, folder, job, there), name=f"rank {rank}", daemon=True
             )
-            process.start()
-            there.close()
             processes.append(process)
             pipes.append(here)
+            process.start()
+            there.close()
 
 
 @contextlib.contextmanager
@@ -95,9 +95,10 @@ def _nothing_to_import() -> Iterator[None]:
 
 def _end(processes: list[Any], pipes: list[Any]) -> None:
     """Leave no process behind, whatever happened."""
-    for process in processes:
+    started = [process for process in processes if process.pid is not None]
+    for process in started:
         process.kill()
-    for process in processes:
+    for process in started:
         process.join()
         process.close()
     for pipe in pipes:

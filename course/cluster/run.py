@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from course.cluster.communicator import Books
+from course.cluster.errors import ClusterError
 from course.cluster.ledger import Ledger
 from course.cluster.memory import MemoryReport
 
@@ -70,7 +71,10 @@ def run(
     if layout not in ("even", "gloo"):
         raise ValueError(f"cluster.run: layout must be 'even' or 'gloo', not {layout!r}")
     start = time.perf_counter()
-    results, books = _run(program, ranks, engine, tuple(args), layout, timeout)
+    try:
+        results, books = _run(program, ranks, engine, tuple(args), layout, timeout)
+    except ClusterError as error:  # what matters is the rank's traceback, not the engine's
+        raise error.with_traceback(None) from error.__cause__
     ledger = Ledger(entry for book in books for entry in book.entries)
     reports = [book.report() for book in books]
     return Outcome(results, ledger, reports, engine, time.perf_counter() - start)

@@ -2,4 +2,10 @@
 
 from course.cluster import processes
 
-processes.PRELOAD += ["torch.distributed.fsdp", "torch.distributed.optim", "torch._dynamo"]
+processes.PRELOAD += [
+    "torch.distributed.fsdp",
+    "torch.distributed.optim",
+    "torch.distributed.pipelining",
+    "torch.distributed.tensor.parallel",
+    "torch._dynamo",
+]

@@ -294,3 +294,9 @@ def test_an_interrupt_ends_a_rank_that_loops_for_ever():
     while threading.active_count() > before and time.monotonic() < until:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_modules_load_when_they_are_named():
+    assert cluster.zero.model_states(1, 1, 0) == 16
+    with pytest.raises(AttributeError, match="no attribute 'zeros'"):
+        cluster.zeros  # noqa: B018
