@@ -27,6 +27,7 @@ _MODULES = {
     "averaging",
     "catalogue",
     "clinic",
+    "cluster",
     "conventions",
     "data",
     "exercises",

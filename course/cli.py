@@ -79,6 +79,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             _conventions,
         ),
         ("doctor", "run a training script, and say why its model does not learn", _doctor_options, _doctor),
+        ("plan", "lay a training run out on many devices: memory, bytes, time", _plan_options, _plan),
         ("build", "make the notebooks from solutions/NN_topic.py", _build_options, _build),
     ):
         command = subparsers.add_parser(name, help=text, description=f"{text}.", allow_abbrev=False)
@@ -159,6 +160,36 @@ def _conventions_options(parser: _Parser) -> None:
     parser.add_argument("--write", action="store_true", help="write course/rules/CONVENTIONS.md instead")
 
 
+def _plan_options(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--params", type=_count, metavar="P", help="parameters, such as 405e9")
+    add("--ranks", type=_count, metavar="N", help="devices")
+    for name, text in (("tp", "tensor"), ("pp", "pipeline")):
+        add(f"--{name}", type=_count, default=1, metavar="N", help=f"{text}-parallel ranks (1)")
+    add("--zero", type=int, choices=(0, 1, 2, 3), help="ZeRO stage (1; with --search: any)")
+    add("--micro", type=_count, default=1, metavar="N", help="sequences a micro-batch (1)")
+    add("--interleave", type=_count, default=1, metavar="N", help="chunks of layers a stage (1)")
+    add("--recompute", choices=("selective", "full"), default="selective", help="activations computed again")
+    add("--batch", type=_count, default=2048, metavar="N", help="sequences a step (2048)")
+    add("--seq", type=_count, default=8192, metavar="N", help="tokens a sequence (8192)")
+    add("--layers", type=_count, default=0, metavar="N", help="layers (from the parameters)")
+    add("--hidden", type=_count, default=0, metavar="N", help="width (from the parameters)")
+    add("--hardware", choices=("h100", "a100"), default="h100", help="the devices (h100)")
+    add("--memory", type=float, metavar="GB", help="what a rank may hold (what the device has)")
+    add("--search", action="store_true", help="find the fastest layouts that fit")
+    add("--published", action="store_true", help="show published runs beside what the plan says of them")
+
+
+def _count(text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.5
+    if not 1 <= number < 1e18 or number != int(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on (405e9 is one)")
+    return int(number)
+
+
 def _lab(arguments: argparse.Namespace) -> int:
     from course.authoring import lab
     from course.authoring.tree import find_root
@@ -232,6 +263,32 @@ def _doctor(arguments: argparse.Namespace) -> int:
         return USAGE
     show(visit)
     return visit.code
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from course.cluster import plan, plan_text
+
+    if arguments.published:
+        print(plan_text.published())
+        return OK
+    if arguments.params is None or arguments.ranks is None:
+        print("course plan: give --params and --ranks (course plan --help)", file=sys.stderr)
+        return USAGE
+    a, hardware = arguments, plan.HARDWARE[arguments.hardware]
+    job = plan.Job(a.params, a.batch, a.seq, a.layers, a.hidden)
+    limit = None if a.memory is None else a.memory * plan.GB
+    try:
+        if a.search:
+            found = plan.search(job, a.ranks, hardware, limit, a.zero)
+            print(f"{len(found)} layouts fit; the fastest:\n{plan_text.list_of(found, 8)}\n")
+            print(plan_text.describe(found[0]))
+            return OK
+        stage = 1 if a.zero is None else a.zero
+        layout = plan.Layout(a.ranks, a.tp, a.pp, stage, a.micro, a.interleave, a.recompute)
+        print(plan_text.describe(plan.make_plan(job, layout, hardware, limit)))
+    except plan.Impossible as error:
+        raise AuthoringError(str(error)) from error
+    return OK
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -35,7 +35,16 @@ DIVIDES = {"div", "div_", "__truediv__", "__itruediv__", "true_divide"}
 MULTIPLIES = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply"}
 CARRIES = {"mean", "sum", "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "squeeze", "neg"}
 SUBTRACTS = {"sub", "__sub__", "__rsub__", "rsub", "subtract"}
-NO_CUT = {"ones_like", "zeros_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "size"}
+NO_CUT = {
+    "ones_like",
+    "zeros_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "new_zeros",
+    "size",
+}
 
 
 class Flow:
@@ -154,7 +163,9 @@ class Flow:
         return small[0] == large[0] and 1 in (small[1], large[1]) and small[0] > 1
 
 
-def _recall(store: dict[int, tuple[weakref.ref[torch.Tensor], Any]], tensor: torch.Tensor, default: Any) -> Any:
+def _recall(
+    store: dict[int, tuple[weakref.ref[torch.Tensor], Any]], tensor: torch.Tensor, default: Any
+) -> Any:
     entry = store.get(id(tensor))
     return default if entry is None or entry[0]() is not tensor else entry[1]
 

@@ -173,7 +173,9 @@ def _read_norms(
     _read_accumulation(recorder, facts, watched, step)
 
 
-def _read_accumulation(recorder: Recorder, facts: OptimizerFacts, watched: WatchedOptimizer, step: int) -> None:
+def _read_accumulation(
+    recorder: Recorder, facts: OptimizerFacts, watched: WatchedOptimizer, step: int
+) -> None:
     if watched.micro:
         where, count = max(watched.micro.items(), key=lambda pair: pair[1])
         facts.micro.add(step, 1 if watched.discarded else count)

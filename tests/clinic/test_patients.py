@@ -31,7 +31,9 @@ def test_patient_is_diagnosed_by_its_cause(script: Path) -> None:
     first = visit.findings[0]
     assert first.severity in ("error", "warning")
     assert first.where
-    assert any(letter.isdigit() for letter in first.evidence) or visit.trouble  # figures, or torch's own words
+    assert (
+        any(letter.isdigit() for letter in first.evidence) or visit.trouble
+    )  # figures, or torch's own words
     assert "\n" not in first.fix
     assert first.lesson == CODES[cause][1]
 

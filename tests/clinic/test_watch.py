@@ -57,7 +57,9 @@ def test_everything_is_unhooked(how: str) -> None:
     model, optimizer = small()
     train(model, optimizer)
     before = hooked(model)
-    stop = {"well": None, "by an exception": ValueError("mine"), "by KeyboardInterrupt": KeyboardInterrupt()}[how]
+    stop = {"well": None, "by an exception": ValueError("mine"), "by KeyboardInterrupt": KeyboardInterrupt()}[
+        how
+    ]
     with contextlib.suppress(ValueError, KeyboardInterrupt), clinic.watch(model, optimizer, quiet=True):
         assert hooked(model) != before
         train(model, optimizer)
@@ -118,7 +120,13 @@ def test_ignore_takes_codes_names_patterns_and_modules() -> None:
         return [f.code for f in exam.findings]
 
     assert findings(lambda m: ()) == ["frozen"]
-    for ignore in (lambda m: "frozen", lambda m: ["0"], lambda m: ["0.*"], lambda m: m[0], lambda m: [m[0].weight, "0.bias"]):
+    for ignore in (
+        lambda m: "frozen",
+        lambda m: ["0"],
+        lambda m: ["0.*"],
+        lambda m: m[0],
+        lambda m: [m[0].weight, "0.bias"],
+    ):
         assert findings(ignore) == []
     assert findings(lambda m: ["0.bias"]) == ["frozen"]
     assert findings(lambda m: ["2"]) == ["frozen"]
@@ -134,7 +142,11 @@ class Listed(nn.Module):
     ("make", "kind", "message"),
     [
         (lambda m, o: (nn.ReLU(), o), ValueError, "ReLU has no parameters"),
-        (lambda m, o: (Listed(), o), ValueError, "Listed has no parameters; layers[0].weight is held in a plain"),
+        (
+            lambda m, o: (Listed(), o),
+            ValueError,
+            "Listed has no parameters; layers[0].weight is held in a plain",
+        ),
         (lambda m, o: ([], o), ValueError, "there is no model to watch"),
         (lambda m, o: (m, []), ValueError, "there is no optimizer to watch"),
         (lambda m, o: (m.parameters(), o), TypeError, "model must be a torch.nn.Module, not <generator"),

@@ -167,5 +167,9 @@ def unused(facts: Facts) -> list[Finding]:
     if not idle or not facts.backwards or len(idle) == len(_untouched(facts)) == len(facts.params):
         return []
     modules = sorted({p.owner or "" for p in idle})
-    evidence = f"{count(len(idle), 'parameter')} got no gradient, because nothing calls {names(modules) or 'it'}."
-    return [finding("unused", "note", where_params(idle, facts), evidence, "call it in forward(), or remove it")]
+    evidence = (
+        f"{count(len(idle), 'parameter')} got no gradient, because nothing calls {names(modules) or 'it'}."
+    )
+    return [
+        finding("unused", "note", where_params(idle, facts), evidence, "call it in forward(), or remove it")
+    ]

@@ -97,7 +97,9 @@ def overwritten(facts: Facts) -> list[Finding]:
                 f"Between {share(optimizer.reverted, optimizer.pairs)} pairs of steps something else wrote to it:"
                 " it went back to an earlier value, or jumped more than ten steps away."
             )
-            fix = "move what sets the weights (load_state_dict, copy_, reset_parameters, init) out of the loop"
+            fix = (
+                "move what sets the weights (load_state_dict, copy_, reset_parameters, init) out of the loop"
+            )
             found.append(finding("overwritten", "error", optimizer.written_what, evidence, fix))
     return found
 

@@ -8,7 +8,15 @@ from course.clinic.facts import Facts, OptimizerFacts, ParamFacts
 from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.words import count, falls, fed_losses, figure, flat, params_of, share, where_params
 
-__all__ = ["decay_only", "diverged", "lost_to_rounding", "lr_too_large", "lr_too_small", "schedule", "zero_lr"]
+__all__ = [
+    "decay_only",
+    "diverged",
+    "lost_to_rounding",
+    "lr_too_large",
+    "lr_too_small",
+    "schedule",
+    "zero_lr",
+]
 
 SMALL, TINY, NOTHING = 1e-5, 1e-6, 1e-7  # update / weight a step; about 1e-3 is usual
 WILD = 100.0  # gradient / weight before any harm is done
@@ -65,7 +73,9 @@ def lost_to_rounding(facts: Facts) -> list[Finding]:
             f" {worst.dtype} number about {figure(worst.spacing.median / 2)}."
         )
         if worst.dtype in ("bfloat16", "float16"):
-            fix = "keep float32 weights: model.float(), and with torch.autocast('cpu', torch.bfloat16): forward"
+            fix = (
+                "keep float32 weights: model.float(), and with torch.autocast('cpu', torch.bfloat16): forward"
+            )
         else:
             fix = "rescale the parameter: keep it near 1, and multiply by its size in forward()"
         found.append(finding("lost-to-rounding", severity, where_params(stuck, facts), evidence, fix))
@@ -88,7 +98,9 @@ def diverged(facts: Facts) -> str:
         if math.isnan(early) and trace.first_bad is None:
             continue
         if trace.first_bad is not None and (math.isnan(early) or trace.high > 10 * early):
-            return f"the loss went from {figure(trace.first)} up to {figure(trace.high)} and then out of range"
+            return (
+                f"the loss went from {figure(trace.first)} up to {figure(trace.high)} and then out of range"
+            )
         if trace.first_bad is None and trace.count >= 4 and trace.late > trace.early + 1.0 * early:
             return f"the loss went from {figure(trace.early)} up to {figure(trace.late)}"
     return ""
@@ -126,7 +138,11 @@ def _suggest(rate: float, optimizer: OptimizerFacts) -> str:
     """Suggest a rate at which the first step would have been 1e-3 of the weights, as a power of ten."""
     first = optimizer.ratio.first if optimizer.ratio.first > 0 else 1.0
     wish = rate * 1e-3 / first
-    return f"{10.0 ** round(math.log10(wish)):.0e}".replace("e-0", "e-").replace("e+0", "e+") if wish > 0 else "1e-3"
+    return (
+        f"{10.0 ** round(math.log10(wish)):.0e}".replace("e-0", "e-").replace("e+0", "e+")
+        if wish > 0
+        else "1e-3"
+    )
 
 
 def lr_too_small(facts: Facts) -> list[Finding]:

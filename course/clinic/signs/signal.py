@@ -100,7 +100,11 @@ def vanishing_gradient(facts: Facts) -> list[Finding]:
     """Early layers get next to no gradient."""
     found: list[Finding] = []
     for optimizer in facts.optimizers:
-        params = [p for p in params_of(optimizer, facts) if len(p.shape) >= 2 and p.gradient.count and p.weight.high > 0]
+        params = [
+            p
+            for p in params_of(optimizer, facts)
+            if len(p.shape) >= 2 and p.gradient.count and p.weight.high > 0
+        ]
         found += _vanished(facts, params, optimizer.adaptive)
     return found
 
@@ -133,7 +137,11 @@ def _vanished(facts: Facts, params: list[ParamFacts], adaptive: bool) -> list[Fi
         f" {figure(most / max(least, 1e-300))} times larger."
     )
     still = max(p.update.high / p.weight.median for p in low) < 1e-5
-    return [finding("vanishing-gradient", "error" if still else "warning", where_params(low, facts), evidence, fix)]
+    return [
+        finding(
+            "vanishing-gradient", "error" if still else "warning", where_params(low, facts), evidence, fix
+        )
+    ]
 
 
 def exploding_gradient(facts: Facts) -> list[Finding]:
@@ -185,10 +193,19 @@ def non_finite(facts: Facts) -> list[Finding]:
 
 def _module_text(name: str, why: str) -> tuple[str, str]:
     if why == "inputs":
-        return f"what went into {name} was not finite already.", "assert torch.isfinite(x).all()  # clean the data"
+        return (
+            f"what went into {name} was not finite already.",
+            "assert torch.isfinite(x).all()  # clean the data",
+        )
     if why == "weights":
-        return f"the weights of {name} were not finite: the step before put it there.", "a smaller lr, or clipping"
-    return f"finite inputs, finite weights, but the output of {name} is not.", "torch.autograd.set_detect_anomaly(True)"
+        return (
+            f"the weights of {name} were not finite: the step before put it there.",
+            "a smaller lr, or clipping",
+        )
+    return (
+        f"finite inputs, finite weights, but the output of {name} is not.",
+        "torch.autograd.set_detect_anomaly(True)",
+    )
 
 
 def _scaled_away(facts: Facts) -> bool:
@@ -199,10 +216,12 @@ def _ran_away(facts: Facts) -> bool:
     """Whether the loss had grown step by step before it left the range: then the steps are the cause."""
     for loss in fed_losses(facts):
         early = abs(loss.trace.early)
-        if loss.trace.first_bad is not None and loss.trace.high > 100 * max(early, 1e-12) and loss.trace.count > 2:
+        if (
+            loss.trace.first_bad is not None
+            and loss.trace.high > 100 * max(early, 1e-12)
+            and loss.trace.count > 2
+        ):
             return True
     first = [loss.trace.first_bad for loss in fed_losses(facts)]
     large = any(o.ratio.high > 1 or (o.pull.count and o.pull.first > WILD) for o in facts.optimizers)
     return large and bool(first) and all(bad is None or bad > 0 for bad in first)
-
-
