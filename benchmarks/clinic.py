@@ -21,9 +21,7 @@ STEPS = 100
 def loop(kind: str, batch: int, *, watched: bool) -> float:
     """Return the seconds a step of an MLP of a million parameters takes, over 100 steps."""
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Linear(784, 784), nn.ReLU(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10)
-    )
+    model = nn.Sequential(nn.Linear(784, 784), nn.ReLU(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10))
     optimizer: torch.optim.Optimizer = getattr(torch.optim, kind)(model.parameters(), lr=1e-3)
     x, y = torch.randn(batch, 784), torch.randint(0, 10, (batch,))
     context: Any = clinic.watch(model, optimizer, quiet=True) if watched else contextlib.nullcontext()

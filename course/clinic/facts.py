@@ -43,7 +43,9 @@ class ParamFacts:
     update: Trace = field(default_factory=Trace)
     lost: Trace = field(default_factory=Trace)  # share of elements with a gradient that kept their value
     expected: Trace = field(default_factory=Trace)  # rms of the update that the rule asks for, if known
-    spacing: Trace = field(default_factory=Trace)  # rms distance from a weight to its next representable value
+    spacing: Trace = field(
+        default_factory=Trace
+    )  # rms distance from a weight to its next representable value
     bad_gradient: int | None = None  # first step with a non-finite gradient
 
 
@@ -109,7 +111,9 @@ class ModuleFacts:
     last_eval: bool = False
     first_eval: int = 0  # number of its first such call
     bad: tuple[int, str] | None = None  # step of the first non-finite output; "inputs", "weights" or "itself"
-    rms: Trace = field(default_factory=Trace)  # root mean square of float inputs without history, largest column
+    rms: Trace = field(
+        default_factory=Trace
+    )  # root mean square of float inputs without history, largest column
     mean: Trace = field(default_factory=Trace)
     moody: tuple[str, ...] = ()  # modules below that behave otherwise in evaluation mode
 

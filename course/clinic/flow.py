@@ -35,7 +35,16 @@ DIVIDES = {"div", "div_", "__truediv__", "__itruediv__", "true_divide"}
 MULTIPLIES = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply"}
 CARRIES = {"mean", "sum", "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "squeeze", "neg"}
 SUBTRACTS = {"sub", "__sub__", "__rsub__", "rsub", "subtract"}
-NO_CUT = {"ones_like", "zeros_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "size"}
+NO_CUT = {
+    "ones_like",
+    "zeros_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "new_zeros",
+    "size",
+}
 
 
 class Flow:
@@ -76,9 +85,8 @@ class Flow:
             return
         if func in ESCAPES and not made:
             self._cut(ESCAPES[func], given)
-        elif made and name not in NO_CUT and not _is_gradient(func):
-            if all(_is_new_without_history(r, given) for r in made):
-                self._cut(_call(func, name), given, made)
+        elif made and name not in NO_CUT and not _is_gradient(func) and _all_new(made, given):
+            self._cut(_call(func, name), given, made)
         if len(made) == 1:
             self._carry_factor(name, args, given, made[0])
             self._broadcast(func, name, args, made[0])
@@ -154,7 +162,9 @@ class Flow:
         return small[0] == large[0] and 1 in (small[1], large[1]) and small[0] > 1
 
 
-def _recall(store: dict[int, tuple[weakref.ref[torch.Tensor], Any]], tensor: torch.Tensor, default: Any) -> Any:
+def _recall(
+    store: dict[int, tuple[weakref.ref[torch.Tensor], Any]], tensor: torch.Tensor, default: Any
+) -> Any:
     entry = store.get(id(tensor))
     return default if entry is None or entry[0]() is not tensor else entry[1]
 
@@ -190,10 +200,10 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _is_new_without_history(made: torch.Tensor, given: list[torch.Tensor]) -> bool:
-    if any(made is tensor for tensor in given):
-        return False
-    return not made.requires_grad or made.is_leaf
+def _all_new(made: list[torch.Tensor], given: list[torch.Tensor]) -> bool:
+    """Whether all results are new tensors without a history."""
+    known = {id(tensor) for tensor in given}
+    return all(id(one) not in known and (not one.requires_grad or one.is_leaf) for one in made)
 
 
 def _is_gradient(func: Callable[..., Any]) -> bool:

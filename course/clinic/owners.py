@@ -50,7 +50,9 @@ def _search(name: str, value: Any, depth: int, found: list[tuple[str, torch.Tens
         if value.requires_grad:
             found.append((name, value))
     elif isinstance(value, nn.Module):
-        found += [(f"{name}.{inner}", param) for inner, param in value.named_parameters() if param.requires_grad]
+        found += [
+            (f"{name}.{inner}", param) for inner, param in value.named_parameters() if param.requires_grad
+        ]
     elif depth and isinstance(value, list | tuple):
         for index, item in enumerate(value[:WIDTH]):
             _search(f"{name}[{index}]", item, depth - 1, found)

@@ -21,9 +21,7 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     what = ", ".join(facts.models) or "no model"
     steps = "1 step" if facts.steps == 1 else f"{facts.steps} steps"
     watched = f"{steps} of {who} on {what} ({size:,} values)"
-    counts = {
-        name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")
-    }
+    counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}
     said = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
     return f"clinic: {said or 'nothing found'} in {watched}"
 

@@ -104,7 +104,9 @@ class Exam:
     def findings(self) -> list[Finding]:
         """The findings, the cause first; inside ``with``: those so far. RuntimeError before it."""
         if self._state == "new":
-            raise RuntimeError("clinic.watch: nothing was watched yet; write `with clinic.watch(...) as exam:`")
+            raise RuntimeError(
+                "clinic.watch: nothing was watched yet; write `with clinic.watch(...) as exam:`"
+            )
         if self._state == "open":
             return diagnose(self.facts, self._ignore)
         return list(self._findings)
@@ -203,7 +205,7 @@ def _hidden(model: nn.Module) -> str:
 
 
 def _optimizers(given: Optimizers) -> list[torch.optim.Optimizer]:
-    many = list(given) if isinstance(given, list | tuple) else [given]
+    many: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
     for one in many:
         if not isinstance(one, torch.optim.Optimizer):
             hint = "; pass the optimizer, not its scheduler" if hasattr(one, "optimizer") else ""
@@ -240,6 +242,8 @@ def _ignored(ignore: Any, models: Mapping[str, nn.Module]) -> list[str]:
             if thing is item
         ]
         if not found:
-            raise ValueError(f"clinic.watch: ignore holds something that is in no watched model: {item!r:.80}")
+            raise ValueError(
+                f"clinic.watch: ignore holds something that is in no watched model: {item!r:.80}"
+            )
         patterns += found
     return patterns

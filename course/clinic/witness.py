@@ -43,7 +43,10 @@ class Witness:
             return True
         if not self.before:
             return False
-        values = (torch.frombuffer(bytearray(b), dtype=self.tracked.param.dtype) for b in (now, self.after, self.before))
+        values = (
+            torch.frombuffer(bytearray(b), dtype=self.tracked.param.dtype)
+            for b in (now, self.after, self.before)
+        )
         here, after, before = (value.double() for value in values)
         if not bool(torch.isfinite(here).all()):
             return False

@@ -1,4 +1,4 @@
-"""The command ``course doctor``: exit codes, one clear line for scripts that cannot be examined, nothing left behind."""
+"""The command ``course doctor``: exit codes, one line for scripts that cannot be examined, nothing left."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def test_words_after_the_script_are_its_own(capsys: pytest.CaptureFixture[str], 
 
 def test_script_imports_its_neighbours(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     write(tmp_path, "LR = 0.0", "settings_of_the_neighbour.py")
-    script = write(tmp_path, "from settings_of_the_neighbour import LR\n" + textwrap.dedent(HEALTHY).replace("0.1", "LR"))
+    script = write(
+        tmp_path, "from settings_of_the_neighbour import LR\n" + textwrap.dedent(HEALTHY).replace("0.1", "LR")
+    )
     assert "zero-lr" in doctor(capsys, script)[1]
 
 
@@ -82,7 +84,10 @@ def test_script_imports_its_neighbours(capsys: pytest.CaptureFixture[str], tmp_p
         ("x = 1\nraise KeyError('lost')\n", "{}:2: KeyError: 'lost'"),
         ("import nothing_of_this_name", "{}:1: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
         ("name = input('your name? ')", "{} reads input: give it its answers as arguments"),
-        ("import sys\nfor line in sys.stdin: print(line)", "{} reads input: give it its answers as arguments"),
+        (
+            "import sys\nfor line in sys.stdin: print(line)",
+            "{} reads input: give it its answers as arguments",
+        ),
         ("import sys\nsys.exit(3)", "{} left with exit code 3"),
         ("import sys\nsys.exit('no data')", "{} left with exit code no data"),
         ("print(1)", "{} built no optimizer: there is nothing to examine"),
@@ -103,9 +108,15 @@ def test_script_that_cannot_be_examined_is_one_line(
     [
         (["none.py"], "there is no file none.py"),
         (["."], ". is a folder: give the script that trains"),
-        (["--steps", "0", "a.py"], "argument --steps: '0' is no number of steps: give a whole number from 1 on"),
+        (
+            ["--steps", "0", "a.py"],
+            "argument --steps: '0' is no number of steps: give a whole number from 1 on",
+        ),
         (["--seconds", "-1", "a.py"], "argument --seconds: '-1' is no time: give seconds, or 0 for no limit"),
-        (["--seconds", "nan", "a.py"], "argument --seconds: 'nan' is no time: give seconds, or 0 for no limit"),
+        (
+            ["--seconds", "nan", "a.py"],
+            "argument --seconds: 'nan' is no time: give seconds, or 0 for no limit",
+        ),
         ([], "the following arguments are required: script"),
     ],
 )
@@ -127,7 +138,9 @@ def test_endless_script_stops_after_steps(capsys: pytest.CaptureFixture[str], tm
     assert out == "clinic: nothing found in 12 steps of SGD on model (4 values)\n"
 
 
-@pytest.mark.parametrize("loop", ["while True: pass", "while True:\n        try: pass\n        except Exception: pass"])
+@pytest.mark.parametrize(
+    "loop", ["while True: pass", "while True:\n        try: pass\n        except Exception: pass"]
+)
 def test_endless_script_stops_after_seconds(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, loop: str
 ) -> None:
@@ -140,7 +153,9 @@ def test_crash_in_the_loop_is_explained(capsys: pytest.CaptureFixture[str], tmp_
     script = write(tmp_path, HEALTHY.replace("loss.backward()", "loss.detach().backward()"))
     code, out, err = doctor(capsys, script)
     assert code == 1
-    assert err.startswith(f"course doctor: {script}:13: RuntimeError: element 0 of tensors does not require grad")
+    assert err.startswith(
+        f"course doctor: {script}:13: RuntimeError: element 0 of tensors does not require grad"
+    )
     assert err.count("\n") == 1
     assert "error: detached (all 2 parameters, cut at train.py:13)" in out
 

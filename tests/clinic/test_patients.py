@@ -1,5 +1,5 @@
-"""Broken loops, as people write them: each script is run as ``course doctor`` runs it, and must be diagnosed by its
-true cause, as the first finding. Its first line names the cause, and what else must be found.
+"""Broken loops, as people write them: each script is run as ``course doctor`` runs it, and the first finding
+must be its true cause. Its first line names the cause, and what else must be found.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def test_patient_is_diagnosed_by_its_cause(script: Path) -> None:
     first = visit.findings[0]
     assert first.severity in ("error", "warning")
     assert first.where
-    assert any(letter.isdigit() for letter in first.evidence) or visit.trouble  # figures, or torch's own words
+    assert (
+        any(letter.isdigit() for letter in first.evidence) or visit.trouble
+    )  # figures, or torch's own words
     assert "\n" not in first.fix
     assert first.lesson == CODES[cause][1]
 

@@ -55,7 +55,8 @@ _SICK = frozenset({"saturated", "dead-units", "vanishing-gradient", "decay-only"
 # What each cause explains: its consequences are no findings of their own.
 EXPLAINS: dict[str, frozenset[str]] = {
     "non-scalar-loss": frozenset({"no-backward", "no-step", "detached"}),
-    "stale-optimizer": _STILL | {"not-in-optimizer", "no-backward", "no-step", "detached", "unused", "not-registered"},
+    "stale-optimizer": _STILL
+    | {"not-in-optimizer", "no-backward", "no-step", "detached", "unused", "not-registered"},
     "frozen": frozenset({"no-grad-mode", "detached", "no-backward", "no-step"}),
     "no-grad-mode": _STILL | {"detached", "no-backward", "no-step", "unused"},
     "detached": frozenset({"no-backward", "no-step"}),

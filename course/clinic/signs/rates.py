@@ -8,7 +8,15 @@ from course.clinic.facts import Facts, OptimizerFacts, ParamFacts
 from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.words import count, falls, fed_losses, figure, flat, params_of, share, where_params
 
-__all__ = ["decay_only", "diverged", "lost_to_rounding", "lr_too_large", "lr_too_small", "schedule", "zero_lr"]
+__all__ = [
+    "decay_only",
+    "diverged",
+    "lost_to_rounding",
+    "lr_too_large",
+    "lr_too_small",
+    "schedule",
+    "zero_lr",
+]
 
 SMALL, TINY, NOTHING = 1e-5, 1e-6, 1e-7  # update / weight a step; about 1e-3 is usual
 WILD = 100.0  # gradient / weight before any harm is done
@@ -38,11 +46,15 @@ def schedule(facts: Facts) -> list[Finding]:
         for group in optimizer.groups:
             if group.tiny_steps >= 3 and group.tiny_steps >= 0.25 * optimizer.steps:
                 evidence = (
-                    f"lr fell from {figure(group.lr.high)} to {figure(group.lr.last)}: below 1e-5 of its highest"
+                    f"lr fell from {figure(group.lr.high)} to {figure(group.lr.last)}: below 1e-5 of its"
+                    f" highest"
                     f" value from step {group.tiny_from} of {optimizer.steps} on."
                 )
                 severity: Severity = "error" if group.tiny_steps >= 0.5 * optimizer.steps else "warning"
-                fix = "scheduler = Scheduler(optimizer, total_steps)  # counted as often as scheduler.step() runs"
+                fix = (
+                    "scheduler = Scheduler(optimizer, total_steps)  # counted as often as"
+                    " scheduler.step() runs"
+                )
                 found.append(finding("schedule-reached-zero", severity, optimizer.name, evidence, fix))
                 break
     return found
@@ -60,12 +72,15 @@ def lost_to_rounding(facts: Facts) -> list[Finding]:
         worst = max(stuck, key=lambda p: p.lost.median * p.numel)
         severity: Severity = "error" if size > 0.5 * whole and worst.lost.median > 0.9 else "warning"
         evidence = (
-            f"In {worst.name} ({worst.dtype}) {100 * worst.lost.median:.0f} % of the elements with a gradient kept"
+            f"In {worst.name} ({worst.dtype}) {100 * worst.lost.median:.0f} % of the elements with a"
+            f" gradient kept"
             f" their value: the step is about {figure(worst.expected.median)}, half the distance to the next"
             f" {worst.dtype} number about {figure(worst.spacing.median / 2)}."
         )
         if worst.dtype in ("bfloat16", "float16"):
-            fix = "keep float32 weights: model.float(), and with torch.autocast('cpu', torch.bfloat16): forward"
+            fix = (
+                "keep float32 weights: model.float(), and with torch.autocast('cpu', torch.bfloat16): forward"
+            )
         else:
             fix = "rescale the parameter: keep it near 1, and multiply by its size in forward()"
         found.append(finding("lost-to-rounding", severity, where_params(stuck, facts), evidence, fix))
@@ -88,7 +103,9 @@ def diverged(facts: Facts) -> str:
         if math.isnan(early) and trace.first_bad is None:
             continue
         if trace.first_bad is not None and (math.isnan(early) or trace.high > 10 * early):
-            return f"the loss went from {figure(trace.first)} up to {figure(trace.high)} and then out of range"
+            return (
+                f"the loss went from {figure(trace.first)} up to {figure(trace.high)} and then out of range"
+            )
         if trace.first_bad is None and trace.count >= 4 and trace.late > trace.early + 1.0 * early:
             return f"the loss went from {figure(trace.early)} up to {figure(trace.late)}"
     return ""
@@ -114,7 +131,8 @@ def lr_too_large(facts: Facts) -> list[Finding]:
             continue  # the gradient itself is out of proportion
         rate = max(group.lr.high for group in optimizer.groups)
         evidence = (
-            f"A step changed the weights by up to {100 * highest:.3g} % of their norm (0.1 % is usual) at lr ="
+            f"A step changed the weights by up to {100 * highest:.3g} % of their norm (0.1 % is usual) at"
+            f" lr ="
             f" {figure(rate)}; {away or 'the loss did not fall'}."
         )
         fix = f"lr={_suggest(rate, optimizer)}  # instead of {figure(rate)}"
@@ -126,7 +144,11 @@ def _suggest(rate: float, optimizer: OptimizerFacts) -> str:
     """Suggest a rate at which the first step would have been 1e-3 of the weights, as a power of ten."""
     first = optimizer.ratio.first if optimizer.ratio.first > 0 else 1.0
     wish = rate * 1e-3 / first
-    return f"{10.0 ** round(math.log10(wish)):.0e}".replace("e-0", "e-").replace("e+0", "e+") if wish > 0 else "1e-3"
+    return (
+        f"{10.0 ** round(math.log10(wish)):.0e}".replace("e-0", "e-").replace("e+0", "e+")
+        if wish > 0
+        else "1e-3"
+    )
 
 
 def lr_too_small(facts: Facts) -> list[Finding]:
@@ -146,7 +168,8 @@ def lr_too_small(facts: Facts) -> list[Finding]:
         if not rates or max(rates) == 0:
             continue
         evidence = (
-            f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at lr ="
+            f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at"
+            f" lr ="
             f" {figure(max(rates))}, and the loss went nowhere in {count(optimizer.steps, 'step')}."
         )
         severity: Severity = "error" if nothing else "warning"
@@ -165,7 +188,8 @@ def decay_only(facts: Facts) -> list[Finding]:
     decay = max((g.weight_decay for g in optimizer.groups), default=0.0)
     why = f"weight_decay = {figure(decay)}" if decay else "momentum of earlier gradients"
     evidence = (
-        f"The gradient of {worst.name} was exactly zero at {share(worst.zero, worst.looked)} looks, and it moved at"
+        f"The gradient of {worst.name} was exactly zero at {share(worst.zero, worst.looked)} looks, and"
+        f" it moved at"
         f" {worst.moved_without} of them: its norm went from {figure(worst.weight.first)} to"
         f" {figure(worst.weight.last)}, by {why}."
     )

@@ -16,7 +16,11 @@ def _missing(facts: Facts) -> list[ParamFacts]:
 
 def _orphans(facts: Facts) -> list[ParamFacts]:
     """Return parameters that an optimizer holds, but that no model has, and that no loss has reached."""
-    return [p for p in facts.params if p.owner is None and p.listed and p.gradients == 0 and not p.gradient.high > 0]
+    return [
+        p
+        for p in facts.params
+        if p.owner is None and p.listed and p.gradients == 0 and not p.gradient.high > 0
+    ]
 
 
 def stale_optimizer(facts: Facts) -> list[Finding]:
@@ -65,7 +69,8 @@ def not_registered(facts: Facts) -> list[Finding]:
     shapes = names([str(leaf.shape) for leaf in found])
     evidence = (
         f"{count(len(found), 'tensor')} of shape {shapes} got a gradient in up to"
-        f" {max(leaf.backwards for leaf in found)} of the backward calls looked at, but model.parameters() does"
+        f" {max(leaf.backwards for leaf in found)} of the backward calls looked at, but"
+        f" model.parameters() does"
         " not list them and no optimizer holds them."
     )
     return [finding("not-registered", "error", names([leaf.name for leaf in found]), evidence, fix)]
@@ -90,7 +95,8 @@ def not_in_optimizer(facts: Facts) -> list[Finding]:
         return []
     total = sum(1 for p in facts.params if p.owner is not None and p.trainable)
     evidence = (
-        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)} gradients,"
+        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)}"
+        f" gradients,"
         f" and no optimizer holds them: they did not move in {count(facts.steps, 'step')}."
     )
     fix = "optimizer = Optimizer(model.parameters(), ...)  # not only a part of them"
@@ -107,7 +113,9 @@ def frozen(facts: Facts) -> list[Finding]:
     evidence = f"requires_grad is False for {len(still)} of {count(len(mine), 'parameter')}"
     listed = [p for p in still if p.listed]
     if len(still) == len(mine):
-        return [finding("frozen", "error", where_params(still, facts), f"{evidence}: nothing can train.", fix)]
+        return [
+            finding("frozen", "error", where_params(still, facts), f"{evidence}: nothing can train.", fix)
+        ]
     if listed:
         evidence += f"; {len(listed)} of them were given to the optimizer, which cannot move them."
         return [finding("frozen", "warning", where_params(listed, facts), evidence, fix)]
@@ -120,7 +128,13 @@ def _holder(params: list[ParamFacts], facts: Facts) -> str:
     tops = {(p.owner or "").split(".")[0] for p in params}
     if len(facts.roots) == 1 and len(tops) == 1:
         top = tops.pop()
-        return top if top in facts.roots and any(p.name.startswith(top + ".") for p in params) else f"model.{top}" if top not in ("", *facts.roots) else "model"
+        return (
+            top
+            if top in facts.roots and any(p.name.startswith(top + ".") for p in params)
+            else f"model.{top}"
+            if top not in ("", *facts.roots)
+            else "model"
+        )
     return "model"
 
 
@@ -141,6 +155,8 @@ def tied_twice(facts: Facts) -> list[Finding]:
     across = [p for p in facts.params if len({o for o, _ in p.listed if facts.optimizers[o].steps}) > 1]
     if across:
         who = sorted({facts.optimizers[o].name for p in across for o, _ in p.listed})
-        evidence = f"More than one optimizer ({names(who)}) holds {count(len(across), 'parameter')} and steps them."
+        evidence = (
+            f"More than one optimizer ({names(who)}) holds {count(len(across), 'parameter')} and steps them."
+        )
         found.append(finding("tied-twice", "warning", where_params(across, facts), evidence, fix))
     return found
