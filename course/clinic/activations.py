@@ -47,7 +47,7 @@ class Activations:
             return
         where = module.name
         if module.kind not in ("ReLU", "Sigmoid", "Tanh"):
-            line, code = here()
+            line, _ = here()
             where = f"{module.name}, {line}"
         facts = units.get(where)
         if facts is None:

@@ -118,7 +118,10 @@ def examine(
     except _ReadsInputError:
         trouble = f"{script} reads input: give it its answers as arguments"
     except Exception as error:
-        trouble = f"{_place(script, error)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        trouble = (
+            f"{_place(script, error)}: {type(error).__name__}:"
+            f" {str(error).splitlines()[0] if str(error) else ''}"
+        )
     if not exam.recorder.optimizers and not exam.findings:
         stopped_too = f" ({stopped})" if stopped else ""
         trouble = trouble or f"{script} built no optimizer{stopped_too}: there is nothing to examine"
@@ -159,7 +162,7 @@ class _ReadsInputError(EOFError):
     """The script wants to be talked to."""
 
 
-class _NoInput(io.TextIOBase):
+class _NoInput(io.StringIO):
     """A standard input that says so when it is read."""
 
     def readable(self) -> bool:
@@ -178,7 +181,7 @@ def _as_main(script: Path, words: Sequence[str], module: types.ModuleType) -> It
     kept = sys.argv, sys.path[:], sys.stdin, sys.modules.get("__main__")
     sys.argv = [str(script), *words]
     sys.path.insert(0, str(script.resolve().parent))
-    sys.stdin = _NoInput()  # type: ignore[assignment]
+    sys.stdin = _NoInput()
     sys.modules["__main__"] = module
     grad = torch.is_grad_enabled()
     try:

@@ -85,9 +85,8 @@ class Flow:
             return
         if func in ESCAPES and not made:
             self._cut(ESCAPES[func], given)
-        elif made and name not in NO_CUT and not _is_gradient(func):
-            if all(_is_new_without_history(r, given) for r in made):
-                self._cut(_call(func, name), given, made)
+        elif made and name not in NO_CUT and not _is_gradient(func) and _all_new(made, given):
+            self._cut(_call(func, name), given, made)
         if len(made) == 1:
             self._carry_factor(name, args, given, made[0])
             self._broadcast(func, name, args, made[0])
@@ -201,10 +200,10 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _is_new_without_history(made: torch.Tensor, given: list[torch.Tensor]) -> bool:
-    if any(made is tensor for tensor in given):
-        return False
-    return not made.requires_grad or made.is_leaf
+def _all_new(made: list[torch.Tensor], given: list[torch.Tensor]) -> bool:
+    """Whether all results are new tensors without a history."""
+    known = {id(tensor) for tensor in given}
+    return all(id(one) not in known and (not one.requires_grad or one.is_leaf) for one in made)
 
 
 def _is_gradient(func: Callable[..., Any]) -> bool:

@@ -164,9 +164,10 @@ class Forward:
         """See whether what the models gave is finite, every element of it; called when a loss is not."""
         for key, reference in self.outputs.items():
             output, maker = reference(), self.made_by.get(key)
-            if output is not None and output.is_floating_point() and not _finite(output.detach()):
-                if maker is not None and maker.bad is None:
-                    maker.bad = (self.recorder.facts.steps + 1, "itself")
+            if output is None or maker is None or maker.bad is not None or not output.is_floating_point():
+                continue
+            if not _finite(output.detach()):
+                maker.bad = (self.recorder.facts.steps + 1, "itself")
 
     def _remember(self, args: Any, kwargs: Any) -> None:
         fed = [*_tensors(args), *_tensors(list(kwargs.values()))]

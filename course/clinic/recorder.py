@@ -290,6 +290,6 @@ def _moody(model: nn.Module) -> tuple[str, ...]:
         name
         for name, module in model.named_modules()
         if isinstance(module, kinds)
-        and getattr(module, "p", 1.0)
+        and float(getattr(module, "p", 1.0)) > 0
         and getattr(module, "track_running_stats", True)
     )

@@ -116,7 +116,7 @@ def _read_rates(watched: WatchedOptimizer) -> None:
         facts.lr.add(step, rate)
         if rate == 0:
             facts.zero_steps += 1
-        if 0 < peak and rate <= TINY * peak:
+        if peak > 0 and rate <= TINY * peak:
             facts.tiny_steps += 1
             facts.tiny_from = facts.tiny_from or step
         else:
@@ -144,11 +144,10 @@ def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
         _read_norms(recorder, watched, [(t, _dense(g)) for t, g in held if g is not None], step)
     elif facts.bad_gradient is None and on_cpu(watched):
         # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
-        for _, gradient in (held[-1], held[min(1, len(held) - 1)]):
-            if gradient is not None and gradient.numel() <= SMALL and not gradient.is_sparse:
-                if not math.isfinite(float(gradient.sum())):
-                    _find_bad_gradient(watched, step)
-                    break
+        ends = [g for _, g in (held[-1], held[min(1, len(held) - 1)]) if g is not None]
+        small = [g for g in ends if g.numel() <= SMALL and not g.is_sparse]
+        if not all(math.isfinite(float(g.sum())) for g in small):
+            _find_bad_gradient(watched, step)
 
 
 def _read_norms(

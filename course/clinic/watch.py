@@ -205,7 +205,7 @@ def _hidden(model: nn.Module) -> str:
 
 
 def _optimizers(given: Optimizers) -> list[torch.optim.Optimizer]:
-    many = list(given) if isinstance(given, list | tuple) else [given]
+    many: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
     for one in many:
         if not isinstance(one, torch.optim.Optimizer):
             hint = "; pass the optimizer, not its scheduler" if hasattr(one, "optimizer") else ""

@@ -1,5 +1,5 @@
-"""Healthy training loops of many kinds, as people write them. Each takes the watch as an argument, and returns
-every tensor that the training made: so that it can be run with and without being watched.
+"""Healthy training loops of many kinds, as people write them. Each takes the watch as an argument, and
+returns every tensor that the training made: so that it can be run with and without being watched.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def digits(n: int = 512, flat: bool = True) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def everything(*things: Any) -> list[torch.Tensor]:
-    """Return all tensors in modules and optimizers, and a random number: the generator must be where it was."""
+    """Return all tensors in modules and optimizers, and random numbers: the generator must be in place."""
     found = [torch.rand(3)]
     for thing in things:
         if isinstance(thing, nn.Module):

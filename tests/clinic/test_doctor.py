@@ -1,4 +1,4 @@
-"""The command ``course doctor``: exit codes, one clear line for scripts that cannot be examined, nothing left behind."""
+"""The command ``course doctor``: exit codes, one line for scripts that cannot be examined, nothing left."""
 
 from __future__ import annotations
 

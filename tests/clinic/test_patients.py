@@ -1,5 +1,5 @@
-"""Broken loops, as people write them: each script is run as ``course doctor`` runs it, and must be diagnosed by its
-true cause, as the first finding. Its first line names the cause, and what else must be found.
+"""Broken loops, as people write them: each script is run as ``course doctor`` runs it, and the first finding
+must be its true cause. Its first line names the cause, and what else must be found.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ def no_grad_mode(facts: Facts) -> list[Finding]:
     if blind:
         module = blind[0]
         evidence = (
-            f"{count(module.off, 'forward pass')} of {module.name} ran with gradients off, {module.on} with them"
+            f"{count(module.off, 'forward pass')} of {module.name} ran with gradients off, {module.on}"
+            f" with them"
             " on; the loss has no graph."
         ).replace("passs", "passes")
         where = facts.grad_off_at or module.name
@@ -125,7 +126,7 @@ def _culprit(facts: Facts, missing: set[str]) -> CutFacts | None:
 
 def _cure(cut: CutFacts | None, facts: Facts) -> str:
     op = "" if cut is None else cut.op
-    if facts.error and "'backward'" in facts.error[1] or op in ("item()", "float()"):
+    if (facts.error and "'backward'" in facts.error[1]) or op in ("item()", "float()"):
         return "loss.backward()  # on the tensor; loss.item() only for printing"
     if op == "torch.tensor()":
         return "loss.backward()  # on the loss itself: torch.tensor(loss) is a new tensor without history"
@@ -145,7 +146,8 @@ def no_backward(facts: Facts) -> list[Finding]:
     touched = any(p.gradients or p.gradient.high > 0 for p in facts.params)
     if facts.backwards == 0 and not touched and facts.error is None and (ran or facts.steps):
         evidence = (
-            f"In {count(facts.steps, 'step')} no backward pass ran: every .grad is None, and step() skips such"
+            f"In {count(facts.steps, 'step')} no backward pass ran: every .grad is None, and step() skips"
+            f" such"
             " parameters."
         )
         return [finding("no-backward", "error", "the training loop", evidence, fix)]
@@ -154,7 +156,8 @@ def no_backward(facts: Facts) -> list[Finding]:
         params = params_of(optimizer, facts)
         if optimizer.steps and optimizer.fed == 0 and _never_asked(params, facts):
             evidence = (
-                f"None of the {count(facts.backwards, 'backward call')} reached its {count(len(params), 'parameter')};"
+                f"None of the {count(facts.backwards, 'backward call')} reached its"
+                f" {count(len(params), 'parameter')};"
                 f" it stepped {count(optimizer.steps, 'time')} without a gradient."
             )
             found.append(finding("no-backward", "error", optimizer.name, evidence, fix))

@@ -28,7 +28,8 @@ def no_step(facts: Facts) -> list[Finding]:
         if facts.error is not None and facts.backwards < 3:
             continue
         evidence = (
-            f"{count(max(p.gradients for p in fed), 'backward call')} reached its parameters, and step() ran 0"
+            f"{count(max(p.gradients for p in fed), 'backward call')} reached its parameters, and step()"
+            f" ran 0"
             " times."
         )
         fix = "optimizer.step()  # after loss.backward(), with the parentheses"
@@ -51,7 +52,8 @@ def zero_grad_before_step(facts: Facts) -> list[Finding]:
         elif optimizer.looked and optimizer.discarded >= max(2, 0.5 * optimizer.looked):
             evidence = (
                 f"Several backward calls ({optimizer.micro_where}) come before each step, and at"
-                f" {share(optimizer.discarded, optimizer.looked)} steps looked at, the gradients of the earlier ones"
+                f" {share(optimizer.discarded, optimizer.looked)} steps looked at, the gradients of the"
+                f" earlier ones"
                 " were cleared: only the last counts."
             )
             found.append(finding("zero-grad-before-step", "warning", optimizer.name, evidence, fix))
@@ -68,9 +70,11 @@ def no_zero_grad(facts: Facts) -> list[Finding]:
         if later >= 1 and optimizer.residue >= max(1, 0.5 * later):
             growth = optimizer.applied.high / max(optimizer.applied.first, 1e-30)
             evidence = (
-                f"At {share(optimizer.residue, later)} later steps looked at, .grad still held the gradient of a"
+                f"At {share(optimizer.residue, later)} later steps looked at, .grad still held the"
+                f" gradient of a"
                 f" step before; its norm went from {figure(optimizer.applied.first)} up to"
-                f" {figure(optimizer.applied.high)} ({figure(growth)} times). Gradients add up, as with momentum 1."
+                f" {figure(optimizer.applied.high)} ({figure(growth)} times). Gradients add up, as with"
+                f" momentum 1."
             )
             fix = "optimizer.zero_grad()  # before every loss.backward()"
             found.append(finding("no-zero-grad", "error", optimizer.name, evidence, fix))
@@ -82,7 +86,10 @@ def _closures(facts: Facts) -> list[Finding]:
     for optimizer in facts.optimizers:
         stale = [p for p in params_of(optimizer, facts) if p.residue and p.residue >= 0.5 * p.looked]
         if optimizer.closure and stale:
-            evidence = f"The closure adds to the gradient of the call before: {share(stale[0].residue, stale[0].looked)} looks."
+            evidence = (
+                f"The closure adds to the gradient of the call before:"
+                f" {share(stale[0].residue, stale[0].looked)} looks."
+            )
             fix = "def closure(): optimizer.zero_grad(); loss = ...; loss.backward(); return loss"
             found.append(finding("no-zero-grad", "error", optimizer.name, evidence, fix))
     return found
@@ -94,7 +101,8 @@ def overwritten(facts: Facts) -> list[Finding]:
     for optimizer in facts.optimizers:
         if optimizer.reverted >= 2:
             evidence = (
-                f"Between {share(optimizer.reverted, optimizer.pairs)} pairs of steps something else wrote to it:"
+                f"Between {share(optimizer.reverted, optimizer.pairs)} pairs of steps something else"
+                f" wrote to it:"
                 " it went back to an earlier value, or jumped more than ten steps away."
             )
             fix = (

@@ -46,11 +46,15 @@ def schedule(facts: Facts) -> list[Finding]:
         for group in optimizer.groups:
             if group.tiny_steps >= 3 and group.tiny_steps >= 0.25 * optimizer.steps:
                 evidence = (
-                    f"lr fell from {figure(group.lr.high)} to {figure(group.lr.last)}: below 1e-5 of its highest"
+                    f"lr fell from {figure(group.lr.high)} to {figure(group.lr.last)}: below 1e-5 of its"
+                    f" highest"
                     f" value from step {group.tiny_from} of {optimizer.steps} on."
                 )
                 severity: Severity = "error" if group.tiny_steps >= 0.5 * optimizer.steps else "warning"
-                fix = "scheduler = Scheduler(optimizer, total_steps)  # counted as often as scheduler.step() runs"
+                fix = (
+                    "scheduler = Scheduler(optimizer, total_steps)  # counted as often as"
+                    " scheduler.step() runs"
+                )
                 found.append(finding("schedule-reached-zero", severity, optimizer.name, evidence, fix))
                 break
     return found
@@ -68,7 +72,8 @@ def lost_to_rounding(facts: Facts) -> list[Finding]:
         worst = max(stuck, key=lambda p: p.lost.median * p.numel)
         severity: Severity = "error" if size > 0.5 * whole and worst.lost.median > 0.9 else "warning"
         evidence = (
-            f"In {worst.name} ({worst.dtype}) {100 * worst.lost.median:.0f} % of the elements with a gradient kept"
+            f"In {worst.name} ({worst.dtype}) {100 * worst.lost.median:.0f} % of the elements with a"
+            f" gradient kept"
             f" their value: the step is about {figure(worst.expected.median)}, half the distance to the next"
             f" {worst.dtype} number about {figure(worst.spacing.median / 2)}."
         )
@@ -126,7 +131,8 @@ def lr_too_large(facts: Facts) -> list[Finding]:
             continue  # the gradient itself is out of proportion
         rate = max(group.lr.high for group in optimizer.groups)
         evidence = (
-            f"A step changed the weights by up to {100 * highest:.3g} % of their norm (0.1 % is usual) at lr ="
+            f"A step changed the weights by up to {100 * highest:.3g} % of their norm (0.1 % is usual) at"
+            f" lr ="
             f" {figure(rate)}; {away or 'the loss did not fall'}."
         )
         fix = f"lr={_suggest(rate, optimizer)}  # instead of {figure(rate)}"
@@ -162,7 +168,8 @@ def lr_too_small(facts: Facts) -> list[Finding]:
         if not rates or max(rates) == 0:
             continue
         evidence = (
-            f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at lr ="
+            f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at"
+            f" lr ="
             f" {figure(max(rates))}, and the loss went nowhere in {count(optimizer.steps, 'step')}."
         )
         severity: Severity = "error" if nothing else "warning"
@@ -181,7 +188,8 @@ def decay_only(facts: Facts) -> list[Finding]:
     decay = max((g.weight_decay for g in optimizer.groups), default=0.0)
     why = f"weight_decay = {figure(decay)}" if decay else "momentum of earlier gradients"
     evidence = (
-        f"The gradient of {worst.name} was exactly zero at {share(worst.zero, worst.looked)} looks, and it moved at"
+        f"The gradient of {worst.name} was exactly zero at {share(worst.zero, worst.looked)} looks, and"
+        f" it moved at"
         f" {worst.moved_without} of them: its norm went from {figure(worst.weight.first)} to"
         f" {figure(worst.weight.last)}, by {why}."
     )

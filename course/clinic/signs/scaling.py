@@ -19,7 +19,8 @@ def skipped_by_scaler(facts: Facts) -> list[Finding]:
     if not all_of_them and not often:
         return []
     evidence = (
-        f"{share(scaler.skipped, scaler.updates)} steps were skipped, because a scaled gradient was not finite; the"
+        f"{share(scaler.skipped, scaler.updates)} steps were skipped, because a scaled gradient was not"
+        f" finite; the"
         f" scale went from {figure(scaler.scale.first)} to {figure(scaler.scale.last)}."
     )
     fix = "GradScaler(init_scale=2**10), or bfloat16, which needs no scaler"
@@ -34,7 +35,8 @@ def clip_before_unscale(facts: Facts) -> list[Finding]:
         if ratio.count and ratio.median < 0.99:
             scale = facts.scaler.scale.last if facts.scaler else 1.0
             evidence = (
-                f"Before scaler.unscale_ the gradient was cut to {figure(ratio.median)} of its length, with a scale of"
+                f"Before scaler.unscale_ the gradient was cut to {figure(ratio.median)} of its length,"
+                f" with a scale of"
                 f" {figure(scale)} still in it; the steps use a norm of {figure(optimizer.applied.median)}."
             )
             fix = "scaler.unscale_(optimizer)  # before clip_grad_norm_"
@@ -53,12 +55,16 @@ def clip_too_tight(facts: Facts) -> list[Finding]:
         if optimizer.ratio.high > slow:
             continue
         evidence = (
-            f"Of a gradient of norm {figure(optimizer.arrived.median)} a norm of {figure(optimizer.applied.median)} is"
+            f"Of a gradient of norm {figure(optimizer.arrived.median)} a norm of"
+            f" {figure(optimizer.applied.median)} is"
             f" left in each of {kept.count} steps looked at, and a step changes the weights by"
             f" {figure(optimizer.ratio.high)} of their norm (1e-3 is usual)."
         )
         severity = "error" if optimizer.ratio.high < 1e-5 else "warning"
-        fix = f"max_norm={figure(10 ** round(_decade(optimizer.arrived.median)))}  # near the usual gradient norm"
+        fix = (
+            f"max_norm={figure(10 ** round(_decade(optimizer.arrived.median)))}  # near the usual"
+            f" gradient norm"
+        )
         found.append(finding("clip-too-tight", severity, optimizer.name, evidence, fix))  # type: ignore[arg-type]
     return found
 

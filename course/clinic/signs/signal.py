@@ -8,12 +8,10 @@ from course.clinic.facts import Facts, ModuleFacts, ParamFacts
 from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.rates import WILD, diverged
 from course.clinic.signs.words import (
-    count,
     falls,
     fed_losses,
     figure,
     main_loss,
-    names,
     params_of,
     share,
     where_params,
@@ -54,7 +52,8 @@ def inputs_not_normalised(facts: Facts) -> list[Finding]:
     if layer is None or layer.rms.high < LARGE_INPUT:
         return []
     evidence = (
-        f"What goes into {layer.name} has a root mean square of {figure(layer.rms.high)} in its largest column and"
+        f"What goes into {layer.name} has a root mean square of {figure(layer.rms.high)} in its largest"
+        f" column and"
         f" a mean of {figure(layer.mean.median)}; layers are initialised for about 1 and 0."
     )
     severity: Severity = "note" if falls(facts, 0.3) and not diverged(facts) else "warning"
@@ -69,7 +68,8 @@ def dead_units(facts: Facts) -> list[Finding]:
         if unit.kind != "relu" or unit.examples < 32 or unit.units < 2 or unit.dead < 0.9 * unit.units:
             continue
         evidence = (
-            f"{share(unit.dead, unit.units)} units were zero for each of the {unit.examples} inputs looked at: no"
+            f"{share(unit.dead, unit.units)} units were zero for each of the {unit.examples} inputs"
+            f" looked at: no"
             " gradient passes."
         )
         severity: Severity = "error" if unit.dead == unit.units else "warning"
@@ -87,7 +87,8 @@ def saturated(facts: Facts) -> list[Finding]:
         if falls(facts, 0.5):
             continue
         evidence = (
-            f"{100 * unit.stuck.median:.0f} % of its outputs lie within 1 % of a limit of {unit.kind}, where the"
+            f"{100 * unit.stuck.median:.0f} % of its outputs lie within 1 % of a limit of {unit.kind},"
+            f" where the"
             " slope is almost zero."
         )
         severity: Severity = "warning" if falls(facts, 0.1) else "error"
@@ -133,7 +134,8 @@ def _vanished(facts: Facts, params: list[ParamFacts], adaptive: bool) -> list[Fi
     if not low or least >= (1e-7 if adaptive else 1e-5) * most:
         return []
     evidence = (
-        f"The gradient of {weak} is {figure(least)} of the norm of its weights, that of {strong} {figure(most)}:"
+        f"The gradient of {weak} is {figure(least)} of the norm of its weights, that of {strong}"
+        f" {figure(most)}:"
         f" {figure(most / max(least, 1e-300))} times larger."
     )
     still = max(p.update.high / p.weight.median for p in low) < 1e-5
@@ -154,15 +156,19 @@ def exploding_gradient(facts: Facts) -> list[Finding]:
         harm = bool(away) or optimizer.ratio.high > 1 or bool(optimizer.bad_gradient)
         if harm and falls(facts, 0.3):
             harm = False
-        if not harm or optimizer.adaptive and not away:
+        if not harm or (optimizer.adaptive and not away):
             continue
         grown = [p for p in params_of(optimizer, facts) if p.gradient.count and p.weight.first > 0]
         worst = max(grown, key=lambda p: p.gradient.first / p.weight.first)
         evidence = (
-            f"At the first step the gradient was {figure(optimizer.pull.first)} times as long as the weights (largest"
+            f"At the first step the gradient was {figure(optimizer.pull.first)} times as long as the"
+            f" weights (largest"
             f" in {worst.name}: norm {figure(worst.gradient.first)})" + (f"; {away}." if away else ".")
         )
-        fix = "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # before step; or a smaller initialisation"
+        fix = (
+            "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # before step; or a smaller"
+            " initialisation"
+        )
         found.append(finding("exploding-gradient", "error", worst.name, evidence, fix))
     return found
 
@@ -183,7 +189,10 @@ def non_finite(facts: Facts) -> list[Finding]:
     for optimizer in facts.optimizers:
         if optimizer.bad_gradient is not None and not _scaled_away(facts):
             step, name = optimizer.bad_gradient
-            text = "the loss was finite, its gradient was not (a root or a norm at zero, a division, an overflow)."
+            text = (
+                "the loss was finite, its gradient was not (a root or a norm at zero, a division, an"
+                " overflow)."
+            )
             events.append(((step, 3, 0), name, text, "torch.sqrt(x + 1e-8)  # its slope at zero is infinite"))
     if not events or _ran_away(facts):
         return []

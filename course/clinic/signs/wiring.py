@@ -69,7 +69,8 @@ def not_registered(facts: Facts) -> list[Finding]:
     shapes = names([str(leaf.shape) for leaf in found])
     evidence = (
         f"{count(len(found), 'tensor')} of shape {shapes} got a gradient in up to"
-        f" {max(leaf.backwards for leaf in found)} of the backward calls looked at, but model.parameters() does"
+        f" {max(leaf.backwards for leaf in found)} of the backward calls looked at, but"
+        f" model.parameters() does"
         " not list them and no optimizer holds them."
     )
     return [finding("not-registered", "error", names([leaf.name for leaf in found]), evidence, fix)]
@@ -94,7 +95,8 @@ def not_in_optimizer(facts: Facts) -> list[Finding]:
         return []
     total = sum(1 for p in facts.params if p.owner is not None and p.trainable)
     evidence = (
-        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)} gradients,"
+        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)}"
+        f" gradients,"
         f" and no optimizer holds them: they did not move in {count(facts.steps, 'step')}."
     )
     fix = "optimizer = Optimizer(model.parameters(), ...)  # not only a part of them"

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 
 from course.clinic.facts import Facts, LossFacts, OptimizerFacts, ParamFacts
 
-__all__ = ["count", "figure", "fed_losses", "main_loss", "names", "params_of", "share", "where_params"]
+__all__ = [
+    "count",
+    "falls",
+    "fed_losses",
+    "figure",
+    "flat",
+    "main_loss",
+    "names",
+    "params_of",
+    "share",
+    "where_params",
+]
 
 
 def figure(value: float) -> str:
@@ -73,6 +84,3 @@ def flat(facts: Facts, within: float) -> bool:
     """Whether no loss has changed by more than this fraction (a loss seen too briefly counts as flat)."""
     changes: Iterable[float] = (loss.trace.change for loss in fed_losses(facts))
     return all(math.isnan(change) or abs(change) < within for change in changes)
-
-
-__all__ += ["falls", "flat"]
