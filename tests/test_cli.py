@@ -25,7 +25,7 @@ def test_alone_it_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(word in out for word in ("lab", "progress", "build"))
 
 
-@pytest.mark.parametrize("command", ["lab", "progress", "rules", "conventions", "doctor", "build"])
+@pytest.mark.parametrize("command", ["lab", "progress", "rules", "conventions", "doctor", "plan", "build"])
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
@@ -40,7 +40,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["biuld"], "there is no command 'biuld'; did you mean 'build'?"),
-        (["zzz"], "there is no command 'zzz'; there are lab, progress, rules, conventions, doctor, build"),
+        (
+            ["zzz"],
+            "there is no command 'zzz'; there are lab, progress, rules, conventions, doctor, plan, build",
+        ),
         (["--versoin"], "there is no option '--versoin'; did you mean '--version'?"),
         (["build", "--froce"], "there is no option '--froce'; did you mean '--force'?"),
         (["lab", "--no-browsr=1"], "there is no option '--no-browsr'; did you mean '--no-browser'?"),
