@@ -67,6 +67,11 @@ def everything(comm):
         comm.send(np.float32(2.5) * np.ones(()), 1)
     elif rank == 1:
         found["two"] = [comm.recv(0), comm.recv(0)]
+    after, before = (rank + 1) % n, (rank - 1) % n
+    pending = [comm.isend(draws(3) + i, after, tag=i // 2) for i in range(4)]
+    found["in order"] = np.stack([comm.recv(before, tag=tag) for tag in (1, 0, 1, 0)])
+    for one in pending:
+        one.wait()
     comm.barrier()
     pair = comm.group([rank // 2 * 2, rank // 2 * 2 + 1])
     found["pair"] = pair.all_reduce(float(rank))
