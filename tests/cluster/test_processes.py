@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,9 +28,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def ranks_alive() -> list[int]:
-    """Return the processes of ranks: the server of the ranks stays, its children must not."""
-    own = psutil.Process().children(recursive=True)
-    return [p.pid for p in own if p.parent() is not None and p.parent().pid != os.getpid()]
+    """Return the processes of ranks: the server that forks them stays, its children must not."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            above = process.parent()
+            if above is not None and above.pid != os.getpid() and "forkserver" in " ".join(above.cmdline()):
+                found.append(process.pid)
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -244,7 +250,7 @@ def test_an_interrupt_leaves_nothing_behind():
             time.sleep(0.01)
 
     main = threading.main_thread().ident
-    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
+    timer = threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT))
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -252,6 +258,25 @@ def test_an_interrupt_leaves_nothing_behind():
     finally:
         timer.cancel()
     assert ranks_alive() == []
+
+
+def test_the_look_for_ranks_would_see_them(tmp_path):
+    def program(comm):
+        comm.barrier()
+        while not (tmp_path / "seen").exists():
+            time.sleep(0.01)
+
+    def look():
+        until = time.monotonic() + 60
+        while len(ranks_alive()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        (tmp_path / "seen").write_text(str(len(ranks_alive())))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    cluster.run(program, 2, "gloo")
+    looker.join()
+    assert (tmp_path / "seen").read_text() == "2"
 
 
 def test_ranks_end_when_their_parent_is_killed():
