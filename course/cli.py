@@ -267,6 +267,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     from course.cluster import plan, plan_text
+    from course.cluster.plan_search import search
 
     if arguments.published:
         print(plan_text.published())
@@ -279,7 +280,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     limit = None if a.memory is None else a.memory * plan.GB
     try:
         if a.search:
-            found = plan.search(job, a.ranks, hardware, limit, a.zero)
+            found = search(job, a.ranks, hardware, limit, a.zero)
             print(f"{len(found)} layouts fit; the fastest:\n{plan_text.list_of(found, 8)}\n")
             print(plan_text.describe(found[0]))
             return OK

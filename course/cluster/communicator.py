@@ -184,8 +184,7 @@ class Communicator(ABC):
 
         The first rank to ask for a name fills it with ``like``. All ranks must be on one machine.
         """
-        values = np.asarray(like)
-        return self._shared(name, values)
+        return self._shared(name, np.asarray(like))
 
     def pause(self) -> None:
         """Let other ranks run: where real ranks are interrupted anyway, the simulated ones are here."""

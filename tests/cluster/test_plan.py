@@ -8,7 +8,8 @@ import pytest
 from course import cli, cluster
 from course.cluster.fsdp import FullyShard
 from course.cluster.models import MLP
-from course.cluster.plan import GB, HARDWARE, Impossible, Job, Layout, make_plan, search
+from course.cluster.plan import GB, HARDWARE, Impossible, Job, Layout, make_plan
+from course.cluster.plan_search import search
 from course.cluster.published import RUNS, compare
 from course.cluster.schedules import interleaved, one_f_one_b, timeline
 from course.rules import AdamW
