@@ -805,8 +805,9 @@ for lr in (1e-2, 1e-3, 1e-4):
 # exercise:
 #
 # $$g = \frac{\text{grad}}{S}, \qquad
-# g \leftarrow \min\Bigl(1, \frac{c}{\lVert g\rVert + 10^{-6}}\Bigr)\, g, \qquad
-# \text{master} \leftarrow \text{master} - \eta\, g, \qquad
+# g \leftarrow \min\Bigl(1, \frac{c}{\lVert g\rVert + 10^{-6}}\Bigr)\, g,$$
+#
+# $$\text{master} \leftarrow \text{master} - \eta\, g, \qquad
 # \theta \leftarrow \mathrm{round}_{16}(\text{master}) .$$
 #
 # - NumPy has no bfloat16, so here it is float16: `grad` and `weight` are float16, `master` is float32. A

@@ -228,6 +228,7 @@ def master_cases() -> Iterator[Case]:
         [0.0, 0.0],
         [0.1, -0.2],
         scale=65536.0,
+        lr=1000.0,
         max_norm=1e-6,
     )
     for seed, shape in enumerate(SHAPES):
@@ -236,7 +237,9 @@ def master_cases() -> Iterator[Case]:
     yield case("small gradients and a large rate", "edges", [0.5, 2.0], hard((2,), 3, 1e-5), lr=100.0)
     for scale in (2.0**-8, 2.0**24):
         grad = hard((4,), 8, 1.0)
-        yield case(f"a scale of {scale:g}", "edges", np.zeros(4), grad, scale=scale, max_norm=1 / scale)
+        yield case(
+            f"a scale of {scale:g}", "edges", np.zeros(4), grad, lr=scale, scale=scale, max_norm=1 / scale
+        )
 
 
 def ema_cases() -> Iterator[Case]:

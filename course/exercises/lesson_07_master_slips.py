@@ -92,7 +92,7 @@ def _(grad: Array, weight: Array, master: Array, lr: float, scale: float, max_no
     "Measure the norm of what you clip: of the widened, unscaled gradient.",
 )
 def _(grad: Array, weight: Array, master: Array, lr: float, scale: float, max_norm: float) -> Any:
-    norm = SINGLE(np.sqrt(np.sum(grad**2))) / scale
+    norm = norm_of(grad).astype(SINGLE) / scale
     g = grad.astype(SINGLE) / scale
     return stepped(master, lr * (min(1.0, max_norm / (norm + 1e-6)) * g))
 
