@@ -78,18 +78,19 @@ def steps_with_a_copy(weight: str, copy: str, *, counted: bool = False) -> Drive
     """Drive a step that keeps a copy of the weights: the case's inputs hold one array a step, and the copy.
 
     With ``counted`` the answer is an average ``(average, param, decay, step)`` that returns ``(copy,
-    weight)``; otherwise it is a step ``(grad, weight, master, lr)`` and returns ``(weight, copy)``.
+    weight)``; otherwise it is a step ``(grad, weight, master, *hyperparameters)`` and returns ``(weight,
+    copy)``.
     """
 
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         inputs = copied(case.inputs)
-        rows, kept, rate = inputs.pop("grads"), inputs.pop(copy), inputs.pop("decay" if counted else "lr")
-        first, visible = inputs.pop("step", 1), inputs.pop("weight", None)
+        rows, kept = inputs.pop("grads"), inputs.pop(copy)
+        first, visible = inputs.pop("step", 1), inputs.pop("weight", None)  # what is left: hyperparameters
         for step, row in enumerate(rows, start=1):
             given = {copy: kept, "param": row} if counted else {"grad": row, "weight": visible, copy: kept}
             before = copied(given)
             number = [first + step - 1] if counted else []
-            result = answer(*given.values(), rate, *number)
+            result = answer(*given.values(), *inputs.values(), *number)
             for name, value in before.items():
                 _note_changes([value], [given[name]], out, step, name)
             names = (copy, weight) if counted else (weight, copy)

@@ -19,7 +19,8 @@ from course.exercises.lesson_07_cases import (
     value_cases,
 )
 from course.exercises.lesson_07_clip_slips import norm_slips, value_slips
-from course.exercises.lesson_07_precision_slips import ema_slips, master_slips
+from course.exercises.lesson_07_ema_slips import ema_slips
+from course.exercises.lesson_07_master_slips import master_slips
 from course.exercises.lesson_07_scaler_slips import scaler_slips
 from course.gradients import Accumulator, LossScaler, clip_by_norm, clip_by_value
 from course.rules import SGD
@@ -67,10 +68,14 @@ class ScalerReference:
         self.state = self.rule.update(self.finite, self.state)
 
 
-def master_reference(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    """Take the library's step on the copy."""
+def master_reference(
+    grad: Array, weight: Array, master: Array, lr: float, scale: float, max_norm: float
+) -> Any:
+    """Unscale, clip by the library's function, take the library's step on the copy."""
+    unscaled = np.asarray(grad.astype(np.float32) / scale)
+    clipped, _ = clip_by_norm(unscaled, max_norm)
     rule = MasterWeights(SGD(lr=lr))
-    after, state = rule.step(grad, {"master": master, "inner": {}}, weight)
+    after, state = rule.step(clipped, {"master": master, "inner": {}}, weight)
     return after, state["master"]
 
 
@@ -173,15 +178,17 @@ EXERCISES = (
     Exercise(
         name="master_weight_step",
         lesson="07",
-        arguments=("grad", "weight", "master", "lr"),
+        arguments=("grad", "weight", "master", "lr", "scale", "max_norm"),
         reference=master_reference,
         drive=steps_with_a_copy("weight", "master"),
         make_cases=master_cases,
         slips=tuple(master_slips),
         hints=(
-            "The copy is the truth: it takes the step. The weight is only the copy, rounded.",
-            "lr * grad is float16 as long as grad is. Widen grad first.",
-            "Subtract lr times grad.astype(np.float32) from the copy; the weight is that, as np.float16.",
+            "Four things, in this order: unscale, clip, step on the copy, round the copy to the weight.",
+            "All but the last are done in float32: begin with grad.astype(np.float32), then divide by scale.",
+            "The factor is the smaller one of 1 and max_norm / (norm + 1e-6), with the norm of the unscaled "
+            "gradient. Or call your clip_by_norm with a list of one array.",
+            "Subtract lr times the clipped gradient from the copy; the weight is that, as np.float16.",
         ),
         meaning={
             "weight": "the float16 weight after the step",

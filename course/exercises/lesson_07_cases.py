@@ -157,15 +157,47 @@ def scaler_cases() -> Iterator[Case]:
 
 
 def master_cases() -> Iterator[Case]:
-    """Yield the cases of ``master_weight_step``."""
+    """Yield the cases of ``master_weight_step``: no scale and a limit far off, then each alone, then both."""
 
     def case(label: str, part: str, master: Any, *grads: Any, lr: float = 0.25, **change: Any) -> Case:
         copy = np.asarray(master, np.float32)
         given = {"grads": [np.asarray(g, np.float16) for g in grads], "weight": copy.astype(np.float16)}
-        return Case(label, given | {"master": copy, "lr": lr} | change, part)
+        usual = {"master": copy, "lr": lr, "scale": 1.0, "max_norm": 100.0}
+        return Case(label, given | usual | change, part)
 
     yield case("one step", "formula", [1.0], [2.0])
     yield case("two weights", "formula", [1.0, -3.0], [2.0, -0.5], lr=0.1)
+    yield case("a loss scale", "formula", [1.0], [2048.0], scale=1024.0, max_norm=4096.0)
+    yield case("a gradient that is too long", "formula", [1.0, 1.0], [3.0, 4.0], max_norm=2.5)
+    yield case("a gradient that is short enough", "formula", [1.0, 1.0], [3.0, 4.0], max_norm=8.0)
+    yield case(
+        "a scale, and a gradient too long",
+        "formula",
+        [1.0, 1.0],
+        [3072.0, 4096.0],
+        scale=1024.0,
+        max_norm=2.5,
+    )
+    yield case(
+        "a scale, and a gradient short enough",
+        "formula",
+        [1.0, 1.0],
+        [3072.0, 4096.0],
+        scale=1024.0,
+        max_norm=8.0,
+    )
+    yield case("a large learning rate and a limit", "formula", [1.0, 1.0], [3.0, 4.0], lr=4.0, max_norm=2.5)
+    yield case(
+        "a scale that is no power of two", "formula", [0.0, 0.0], [300.0, -100.0], scale=1000.0, max_norm=0.25
+    )
+    yield case(
+        "gradients that float16 would lose, and a scale",
+        "formula",
+        [0.0, 0.0],
+        [1e-3, 0.07],
+        lr=100.0,
+        scale=65536.0,
+    )
     yield case("a step that float16 loses", "formula", [1.0], [0.5], lr=2e-4)
     yield case("a copy between two numbers of float16", "formula", [1.0002, 0.99985], [0.5, 0.5], lr=2e-4)
     yield case("a step below the smallest number of float16", "formula", [0.0], [1e-4], lr=1e-5)
@@ -174,19 +206,40 @@ def master_cases() -> Iterator[Case]:
     yield case("steps of both signs", "steps", [2.0, 1.0], [1.0, -1.0], [-3.0, 0.5], [0.5, 2.0], lr=1e-3)
     yield case("steps from zero", "steps", [0.0, 0.0], *[[3e-5, 1.0]] * 3, lr=1e-3)
     yield case("a weight that is not its copy", "steps", [1.5], [2.0], weight=np.array([1.0], np.float16))
-    yield case("zero gradients", "edges", [1.0002, 0.0], [0.0, 0.0])
+    yield case(
+        "three steps, of which one is too long",
+        "steps",
+        [0.5, -0.25],
+        [512.0, 0.0],
+        [4096.0, -3072.0],
+        [-256.0, 512.0],
+        scale=1024.0,
+        max_norm=2.0,
+    )
+    yield case("zero gradients", "edges", [1.0002, 0.0], [0.0, 0.0], scale=1024.0)
     yield case("a learning rate of zero", "edges", [1.0002], [2.0], lr=0.0)
-    yield case("a product beyond float16", "edges", [1.0], [60000.0], lr=2.0)
+    yield case("a limit of zero", "edges", [1.0002, 0.5], [3.0, 4.0], max_norm=0.0)
+    yield case("no limit: infinity", "edges", [1.0, 0.5], [3.0, 4.0], max_norm=np.inf)
+    yield case("a product beyond float16", "edges", [1.0], [60000.0], lr=2.0, max_norm=np.inf)
+    yield case("a norm beyond float16", "edges", [1.0, 1.0], [60000.0, 50000.0], scale=4096.0, max_norm=2.0)
+    yield case(
+        "gradients around 1e-6, and such a limit",
+        "edges",
+        [0.0, 0.0],
+        [0.1, -0.2],
+        scale=65536.0,
+        lr=1000.0,
+        max_norm=1e-6,
+    )
     for seed, shape in enumerate(SHAPES):
-        yield case(
-            f"shape {shape}",
-            "edges",
-            plain(shape, seed),
-            plain(shape, seed + 1),
-            plain(shape, seed + 2),
-            lr=1e-3,
-        )
+        grads = 16 * plain(shape, seed + 1), 2 * plain(shape, seed + 2)
+        yield case(f"shape {shape}", "edges", plain(shape, seed), *grads, scale=16.0, max_norm=0.75)
     yield case("small gradients and a large rate", "edges", [0.5, 2.0], hard((2,), 3, 1e-5), lr=100.0)
+    for scale in (2.0**-8, 2.0**24):
+        grad = hard((4,), 8, 1.0)
+        yield case(
+            f"a scale of {scale:g}", "edges", np.zeros(4), grad, lr=scale, scale=scale, max_norm=1 / scale
+        )
 
 
 def ema_cases() -> Iterator[Case]:

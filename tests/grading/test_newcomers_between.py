@@ -174,34 +174,7 @@ def test_popping_from_the_callers_list_is_told():
     assert "changed its input gradients" in judged("accumulate", accumulate).message
 
 
-# master_weight_step and ema
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda grad, weight, master, lr: (
-            (master - np.float32(lr) * grad).astype(np.float16),
-            (master - np.float32(lr) * grad),
-        ),
-        lambda grad, weight, master, lr: (lambda new: (np.float16(new), np.float32(new)))(
-            master.astype(np.float64) - lr * grad.astype(np.float64)
-        ),
-    ],
-    ids=["float32 lr", "float64 inside"],
-)
-def test_other_ways_to_step_on_the_copy_are_right_or_nearly(answer):
-    # np.float32(lr) is a scalar of NumPy and makes the product float32.
-    verdict = judged("master_weight_step", answer)
-    assert verdict.passed, str(verdict)
-
-
-def test_the_product_that_numpy_leaves_in_float16_is_told():
-    def master_weight_step(grad, weight, master, lr):
-        new = master - lr * grad
-        return new.astype(np.float16), new
-
-    assert judged("master_weight_step", master_weight_step).slip == "the update rounded to float16"
-
-
+# ema
 def as_a_blend(average, param, decay, step):
     average = average + (1 - decay) * (param.astype(np.float32) - average)
     return average, average / (1 - decay**step)

@@ -1,4 +1,4 @@
-"""The slips of master_weight_step and ema: where the small part of a sum gets lost, and others."""
+"""The slips of ema: an average too short, too low, or in too few bits."""
 
 from __future__ import annotations
 
@@ -8,110 +8,11 @@ import numpy as np
 
 from course.exercises.base import Slips
 
-__all__ = ["ema_slips", "master_slips"]
+__all__ = ["ema_slips"]
 
 Array = np.ndarray
-master_slips, ema_slips = Slips(), Slips()
-HALF, SINGLE = np.float16, np.float32
-
-
-@master_slips(
-    "the update rounded to float16",
-    "lr * grad is computed in float16, since grad is float16. Small products are rounded, or become zero, "
-    "before the copy ever sees them.",
-    "Widen the gradient first, then multiply.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = master - HALF(lr) * grad
-    return after.astype(HALF), after
-
-
-@master_slips(
-    "the copy starts from the rounded weight",
-    "You step from the float16 weight. What the copy had kept beyond float16 is lost at every step.",
-    "The copy takes the step. The old weight is not needed at all.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = weight.astype(SINGLE) - lr * grad.astype(SINGLE)
-    return after.astype(HALF), after
-
-
-@master_slips(
-    "the copy replaced by the rounded weight",
-    "You step on the copy, but give back the float16 weight as the new copy: the small steps are gone.",
-    "Return the copy as it is, before rounding.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = (master - lr * grad.astype(SINGLE)).astype(HALF)
-    return after, after.astype(SINGLE)
-
-
-@master_slips(
-    "everything in float16",
-    "You step on the float16 weight itself and leave the copy out. Steps below half its spacing do nothing.",
-    "Step on the float32 copy, and round that.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = np.asarray(weight - HALF(lr) * grad)
-    return after, after.astype(SINGLE)
-
-
-@master_slips(
-    "the copy left where it was",
-    "The weight moves, but the copy that you return is the old one: every step begins at the start.",
-    "Return the copy after the step.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    return (master - lr * grad.astype(SINGLE)).astype(HALF), master
-
-
-@master_slips(
-    "the weight left where it was",
-    "The copy moves, but the weight that you return is the old one: the network never sees the step.",
-    "The new weight is the new copy, rounded to float16.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    return weight, master - lr * grad.astype(SINGLE)
-
-
-@master_slips(
-    "uphill",
-    "The step goes uphill: you add lr times the gradient.",
-    "Subtract.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = master + lr * grad.astype(SINGLE)
-    return after.astype(HALF), after
-
-
-@master_slips(
-    "the weight still in float32",
-    "The numbers are those of the copy: you return the weight in float32. The network computes in float16.",
-    "Round the weight: astype(np.float16).",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = master - lr * grad.astype(SINGLE)
-    return after, after
-
-
-@master_slips(
-    "weight and copy exchanged",
-    "You return the copy first and the weight second.",
-    "The order is (weight, master).",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    after = master - lr * grad.astype(SINGLE)
-    return after, after.astype(HALF)
-
-
-@master_slips(
-    "changed in place",
-    "The numbers are right, but you wrote them into the caller's own copy.",
-    "master - ... makes a new array; master -= ... changes the one that you were given.",
-)
-def _(grad: Array, weight: Array, master: Array, lr: float) -> Any:
-    np.subtract(master, lr * grad.astype(SINGLE), out=master)
-    return master.astype(HALF), master
+ema_slips = Slips()
+SINGLE = np.float32
 
 
 def corrected(average: Any, decay: float, step: int) -> Any:
