@@ -526,7 +526,8 @@ print(f"step first, then decay: parts from torch by {report.worst:.0e}; agrees: 
 # axes** (matrices, embeddings, kernels), and nothing else.
 #
 # Return two parameter groups for an optimizer: a list of two dicts, each with the keys `"params"` (a list)
-# and `"weight_decay"`. The first holds what decays, the second the rest, with decay 0.
+# and `"weight_decay"`. The first holds what decays, the second the rest, with decay 0. There are always two,
+# also where one is empty.
 #
 # - `named_parameters` yields pairs (name, parameter), as `model.named_parameters()` does.
 # - Frozen parameters (`requires_grad` is False) belong to neither group.

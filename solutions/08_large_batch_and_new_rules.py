@@ -322,16 +322,16 @@ hit = {name: np.median(values[..., 1], axis=1) for name, values in results.items
 best = {name: hit[name] for name in RULES}
 kept = [name for name, values in best.items() if values[-1] > 0.95]
 least = max(best, key=lambda name: best[name][-1])
-reveal(
-    "08-full-batch",
-    f"All four lose it; {least} loses least" if not kept else f"{', '.join(kept)} keep it",
-    "Ten steps are too few for any of them. LAMB makes the most of each.",
-)
 print("at batch 32 all four tuned rules tell more than 95 % right:", all(v[0] > 0.95 for v in best.values()))
 print("LAMB has the smallest loss at batch 512 and at 1437:", all(
     loss["LAMB"][i] == min(loss[name][i] for name in RULES) for i in (2, 3)
 ))  # fmt: skip
 print("linear scaling holds to batch 512:", bool(hit["SGD, rate scaled linearly"][2] > 0.9))
+reveal(
+    "08-full-batch",
+    f"All four lose it; {least} loses least" if not kept else f"{', '.join(kept)} keep it",
+    "Ten steps are too few for any of them. LAMB makes the most of each.",
+)
 
 # %% [markdown]
 # Read it soberly.
