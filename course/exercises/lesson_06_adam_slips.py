@@ -282,7 +282,7 @@ def _(grad: Array, state: dict, param: Array, h: Hyper) -> Any:
 
 @adam_l2_slips(
     "the penalty, entry by entry",
-    "You add weight_decay / 2 * param**2, the penalty itself. What a rule takes in is the penalty's gradient.",
+    "You add weight_decay / 2 * param**2, the penalty itself. A rule takes in the gradient of the penalty.",
     "What is the derivative of weight_decay / 2 * param**2?",
 )
 def _(grad: Array, state: dict, param: Array, h: Hyper) -> Any:

@@ -212,7 +212,9 @@ def _members(group: dict[str, Any], out: Outcome) -> list[Any]:
         return [params]
     inside = list(params)
     if any(isinstance(p, tuple) for p in inside):
-        out.fault("form", "members", '"params" holds the parameters alone; yours holds pairs with their names')
+        out.fault(
+            "form", "members", '"params" holds the parameters alone; yours holds pairs with their names'
+        )
     return [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in inside]
 
 

@@ -156,6 +156,7 @@ def _apart(a: Any, b: Any) -> tuple[str, str]:
 
 def _identity(outcome: Outcome) -> set[tuple[str, str, str]]:
     faults = [*outcome.faults, *([outcome.stopped] if outcome.stopped else [])]
+    faults = [fault for fault in faults if fault.kind != "cost"]  # a waste hides no mistake's name
     # Three values and none at all are both no pair, and not the same mistake: there the message counts.
     return {(f.kind, f.what, f.message if f.kind == "count" else "") for f in faults}
 

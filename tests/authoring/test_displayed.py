@@ -42,6 +42,8 @@ def test_what_is_lost_is_found(source):
     assert list(unseen(source))
 
 
-@pytest.mark.parametrize("source", ['print(2)\nreveal("a", 1)', 'plt.show()\nalt("a")\nprint(1)', "x = look(f)"])
+@pytest.mark.parametrize(
+    "source", ['print(2)\nreveal("a", 1)', 'plt.show()\nalt("a")\nprint(1)', "x = look(f)"]
+)
 def test_what_is_shown_or_kept_is_not(source):
     assert not list(unseen(source))
