@@ -331,7 +331,7 @@ print("at batch 32 all four tuned rules tell more than 95 % right:", all(v[0] > 
 print("LAMB has the smallest loss at batch 512 and at 1437:", all(
     loss["LAMB"][i] == min(loss[name][i] for name in RULES) for i in (2, 3)
 ))  # fmt: skip
-print(f"share that linear scaling tells right at batch 512: {hit['SGD, rate scaled linearly'][2]:.1f}")
+print(f"share that linear scaling tells right at full batch: {hit['SGD, rate scaled linearly'][-1]:.1f}")
 reveal(
     "08-full-batch",
     f"All four lose it; {least} loses least" if not kept else f"{', '.join(kept)} keep it",
@@ -411,7 +411,7 @@ for _ in range(200):
     params = {name: w - deltas[name] for name, w in params.items()}
     sizes.append(np.sqrt(np.mean(np.concatenate([d.ravel() for d in deltas.values()]) ** 2)) / 0.01)
 typical = np.median(sizes[100:])
-print(f"Adam's steps, root mean square: about {typical:.1f} lr; less than a quarter: {typical < 0.25}")
+print(f"Adam's steps, root mean square: about {0.05 * round(typical / 0.05):.2f} lr")
 
 # %% [markdown]
 # So Lion at Adam's learning rate takes steps several times as long. The authors advise a rate 3 to 10 times
