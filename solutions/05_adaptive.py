@@ -102,10 +102,11 @@ rotate_the_ravine()
 # depend on how steep an axis is. A ravine along the axes and a round bowl look the same.
 #
 # And why does it come back when it is turned? To divide each gradient by a number of its own is to
-# multiply by a **diagonal** matrix. Seen in coordinates that are stretched to match, that is plain descent
-# on another bowl: its Hessian is $D H D$, with a diagonal $D$. It can stretch along the axes. It cannot
-# turn. At 45 degrees both axes are equally steep, so the best stretch is none at all, and the condition
-# number stays 100. The widget's last figure is the condition number that the best $D$ leaves.
+# multiply by a **diagonal** matrix; call it $D^2$. Let $H$ be the bowl's matrix of curvatures, its Hessian.
+# Seen in coordinates that are stretched by $D$, the step is plain descent on another bowl, with the Hessian
+# $D H D$. It can stretch along the axes. It cannot turn. At 45 degrees both axes are equally steep, so the
+# best stretch is none at all, and the condition number stays 100. The widget's last figure is the condition
+# number that the best $D$ leaves.
 #
 # So these rules repair a ravine whose axes are *parameters*: features on different scales, rare words. A
 # ravine that runs across the parameters they leave as it is.
@@ -228,7 +229,7 @@ for where, inside in (("outside the root", False), ("inside the root", True)):
     print(f"eps = 1e-8 {where}: the step is {delta[0]:.2f} lr")
 
 # %% [markdown]
-# A factor of 99, from moving one parenthesis. torch has eps outside, optax and Keras inside.
+# A factor of 99, from moving one parenthesis. For RMSProp, torch has eps outside, optax and Keras inside.
 
 # %% [markdown]
 # ## Adam
@@ -369,8 +370,9 @@ if written(first_step_size):
 # ### Is no step longer than lr?
 #
 # It is tempting to conclude that Adam never moves a parameter by more than lr. Take a rare feature: its
-# gradient is zero for a long time, then 1 once. Both means have faded to nothing, the corrections are long
-# over, and the two shares stand alone.
+# gradient is zero for a long time, then 1 once. Both means have faded to nothing and the corrections are long
+# over. What is left are the two shares of the new gradient: $1-\beta_1$ above the line, and the root of
+# $1-\beta_2$ below.
 
 # %% tags=["nbval-check-output"]
 rule, theta = Adam(lr=1.0), np.zeros(1)
@@ -587,9 +589,9 @@ tell(problems)
 # are ahead in nearly every one, and get several more paragraphs in a hundred right. On the digits it is a
 # toss-up, within the bands.
 #
-# AdaGrad and RMSProp run along one line on the words, at rates ten times apart. That is no accident: in
-# forty steps a mean with $\alpha = 0.99$ hardly forgets, so $v \approx 0.01\, s$, and the root of 0.01 is a
-# tenth.
+# AdaGrad and RMSProp run along one line on the words, at rates ten times apart. That is no accident. Three
+# quarters of the paragraphs, once through in batches of 16, are some forty steps. In so few a mean with
+# $\alpha = 0.99$ hardly forgets: so $v \approx 0.01\, s$, and the root of 0.01 is a tenth.
 #
 # Why the words? Look at how large the weights have become after one reading, for words that the training saw
 # once to three times and for common ones:
@@ -674,6 +676,9 @@ for name, what, who, far in rows:
     print(f"{name:8s} {what:27s} {who:13s} {far:.1e}")
 
 # %% [markdown]
+# AMSGrad's row is the largest. $\hat v$ is as large as the first squares themselves, and its maximum keeps
+# them for ever; into the raw $v$ a square of the first steps enters with a thousandth, like any other.
+#
 # Why does AdaGrad's start matter? With a sum of zero, torch's first step is lr for every gradient, however
 # small. With 0.1 in it, gradients below about 0.3, the root of 0.1, take small steps until enough of them
 # have come in:

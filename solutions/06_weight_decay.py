@@ -119,7 +119,7 @@ effective_decay()
 # square is $s^2 + \lambda^2\theta^2$. The noise in the numerator averages out and the penalty stays. So the
 # share of $\theta$ that goes at one step is
 #
-# $$\text{Adam + L2:}\quad \frac{\eta\,\lambda}{\sqrt{s^2 + \lambda^2\theta^2} + \varepsilon},
+# $$\text{Adam + L2:}\quad \frac{\eta\,\lambda}{\sqrt{s^2 + \lambda^2\theta^2} + \epsilon},
 # \qquad\qquad \text{decay beside the step:}\quad \eta\,\lambda .$$
 #
 # - Where gradients are large, the penalty hardly acts: its effect falls like $1/s$.
@@ -187,7 +187,7 @@ for s in (0.1, 1.0, 10.0):
 # $$g \leftarrow g + \lambda\theta, \qquad
 # m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1-\beta_2)\, g^2,$$
 #
-# $$\text{delta} = \eta\,\frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \varepsilon} .$$
+# $$\text{delta} = \eta\,\frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \epsilon} .$$
 #
 # The state is `{"m": array, "v": array, "step": int}`: zeros, and 0 steps taken, before the first step. In
 # the formula $t$ is 1 at the first step.
@@ -230,7 +230,7 @@ look(
 # Now the decay. Loshchilov and Hutter (2019) took it out of the gradient and put it beside the step, where
 # nothing divides it:
 #
-# $$\text{delta} = \eta\,\lambda\,\theta + \eta\,\frac{\hat m}{\sqrt{\hat v} + \varepsilon},$$
+# $$\text{delta} = \eta\,\lambda\,\theta + \eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon},$$
 #
 # with $m$ and $v$ from the bare gradient. This is *decoupled* weight decay, and the rule is AdamW. The
 # $\theta$ in it is the parameter before the step.
@@ -442,7 +442,7 @@ print("largest gradients:  L2 keeps more than AdamW:", bool(high["Adam + L2"] > 
 # starts at 1. The decay is multiplied by $\eta_t$ alone:
 #
 # $$\theta \leftarrow \theta -
-# \eta_t\,\Bigl(\alpha\,\frac{\hat m}{\sqrt{\hat v} + \varepsilon} + \lambda\,\theta\Bigr).$$
+# \eta_t\,\Bigl(\alpha\,\frac{\hat m}{\sqrt{\hat v} + \epsilon} + \lambda\,\theta\Bigr).$$
 #
 # PyTorch, Keras and Optax know one learning rate, the product $\alpha\eta_t$, and multiply the decay by it.
 # (Users have asked why: pytorch issue 38853, optax issue 292. TensorFlow Addons did as the paper does, and
@@ -504,9 +504,8 @@ for name, rates in schedules.items():
 # Some codes step first and shrink what has come out. The difference is $\eta\lambda$ times one step: small,
 # and no rounding. A test that compares with torch sees it.
 
+
 # %% tags=["nbval-check-output"]
-
-
 def step_first(grad, state, param, lr=0.01, weight_decay=0.1):
     """Return (delta, state): Adam's step first, then the decay of the result."""
     step, state = Adam(lr=lr).update(grad, state, param)
@@ -526,7 +525,8 @@ print(f"step first, then decay: parts from torch by {report.worst:.0e}; agrees: 
 # axes** (matrices, embeddings, kernels), and nothing else.
 #
 # Return two parameter groups for an optimizer: a list of two dicts, each with the keys `"params"` (a list)
-# and `"weight_decay"`. The first holds what decays, the second the rest, with decay 0.
+# and `"weight_decay"`. The first holds what decays, the second the rest, with decay 0. There are always two,
+# also where one is empty.
 #
 # - `named_parameters` yields pairs (name, parameter), as `model.named_parameters()` does.
 # - Frozen parameters (`requires_grad` is False) belong to neither group.
@@ -577,8 +577,10 @@ if written(decay_groups):
 # $\eta\lVert g\rVert / \lVert w\rVert$, which goes like $\eta / \lVert w\rVert^2$: this is the learning
 # rate that counts.
 #
-# Each step at right angles makes $w$ longer; decay makes it shorter. With SGD the two balance where
-# $\lVert w\rVert^4 = \eta\, G^2 / (2\lambda)$, with $G$ the gradient's size at norm 1. There $w$ turns by
+# Each step at right angles makes $w$ longer; decay makes it shorter. With SGD, and with $G$ the gradient's
+# size at norm 1, a step adds $\eta^2 G^2 / \lVert w\rVert^2$ to $\lVert w\rVert^2$ (Pythagoras), and decay
+# takes $2\eta\lambda\lVert w\rVert^2$ away. The two balance where
+# $\lVert w\rVert^4 = \eta\, G^2 / (2\lambda)$. There $w$ turns by
 # $\sqrt{2\eta\lambda}$ per step: decay has become a learning rate (van Laarhoven, 2017, *L2 Regularization
 # versus Batch and Weight Normalization*; Zhang et al., 2019, *Three Mechanisms of Weight Decay
 # Regularization*). The cell starts at three norms.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import course
 from course.microscope import look
 from course.rules import SGD, AddDecay, HeavyBall, Nesterov, Rule, chain
 
@@ -328,3 +329,21 @@ def test_a_comprehensions_own_names_are_no_values_of_the_step():
         return sum(doubled)
 
     assert look(step, [1.0, 2.0]).names == ["doubled", "value"]
+
+
+def test_of_a_step_that_is_not_written_yet_only_that_is_said(capsys):
+    def heavy_ball(grad, state, param, lr, momentum, dampening):
+        raise NotImplementedError("write heavy_ball")
+
+    seen = look(heavy_ball, G, STATE, THETA, 0.1, 0.5, 0.0, beside=HeavyBall(lr=0.1))
+    course.written(heavy_ball)
+    assert str(seen) == capsys.readouterr().out.strip()
+    assert seen._repr_html_() == f"<p>{seen}</p>"
+
+
+def test_a_step_that_stops_half_way_is_no_stub():
+    def step(x):
+        y = 2 * x
+        raise NotImplementedError(f"nothing for {y}")
+
+    assert "stopped by NotImplementedError: nothing for 4" in str(look(step, 2))

@@ -61,7 +61,8 @@ class Seen:
 class Fault:
     """Something wrong beside the numbers: an input changed, a list returned, a key missing.
 
-    ``kind`` and ``what`` identify it (two answers with the same faults match); ``message`` tells it.
+    ``kind`` and ``what`` identify it (two answers with the same faults match); ``message`` tells it. The kind
+    ``cost``, right numbers by needless work, does not count for that.
     """
 
     kind: str

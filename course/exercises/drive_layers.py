@@ -72,7 +72,8 @@ def rule_with_hessian(*state_names: str) -> Driver:
     """Drive ``(grad, state, param, hessian_vector, probe, *hyperparameters) -> (delta, state)``.
 
     The case's inputs hold ``hessian``, a matrix over all elements of the parameter, and ``probe``, a list
-    with one random array a step; otherwise what :func:`course.exercises.drive.rule` needs.
+    with one random array a step; otherwise what :func:`course.exercises.drive.rule` needs. The Hessian may be
+    asked once where the count of steps, as it comes, is divisible by ``every``, and not at all elsewhere.
     """
 
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
@@ -83,6 +84,7 @@ def rule_with_hessian(*state_names: str) -> Driver:
 
         def hessian_vector(vector: Any) -> Any:
             """Return the Hessian times ``vector``, in its shape."""
+            calls.append(1)
             _require_given("hessian_vector", vector)
             if vector.shape != param.shape:
                 message = (
@@ -92,10 +94,20 @@ def rule_with_hessian(*state_names: str) -> Driver:
             return np.asarray(hessian @ vector.reshape(-1), hessian.dtype).reshape(vector.shape)
 
         hessian_vector.__qualname__ = "hessian_vector"
+        calls: list[int] = []
+        count, every = state["step"], inputs["every"]
         for step, (grad, probe) in enumerate(zip(grads, probes, strict=True), start=1):
             given = {"grad": grad, "state": state, "param": param}
             given |= {"hessian_vector": hessian_vector, "probe": probe}
+            calls.clear()
             param, state = _one_step(answer, given, list(inputs.values()), form, out, step)
+            due = (count + step - 1) % every == 0
+            if len(calls) > due:
+                message = "hessian_vector was called " + (
+                    "twice or more" if due else "where no estimate is due"
+                )
+                message += "; each call costs a backward pass"
+                out.fault("cost", "hessian_vector", message, step)
 
     return drive
 

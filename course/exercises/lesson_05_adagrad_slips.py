@@ -128,7 +128,7 @@ def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
 @adagrad_slips(
     "sizes instead of squares",
     "You add up the sizes |g| where the squares belong.",
-    "What, under a root, has the unit of a gradient again?",
+    "The divisor is a root, and must be in the unit of a gradient. Of what is |g| the root?",
 )
 def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
     return _step(grad, state["sum"] + np.abs(grad), lr, eps)
@@ -208,3 +208,43 @@ def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
     delta, after = _step(grad, state["sum"] + grad * grad, lr, eps)
     state["sum"] = after["sum"]
     return delta, state
+
+
+@adagrad_slips(
+    "the new parameter instead of the update",
+    "You return the parameter after the step. A rule returns the amount to subtract.",
+    "The caller does the subtraction: param = param - delta. What should delta be?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
+    delta, after = _step(grad, state["sum"] + grad * grad, lr, eps)
+    return param - delta, after
+
+
+@adagrad_slips(
+    "one root for all parameters",
+    "The sums are right, but you divide by one norm over all of them. Right for a single parameter only.",
+    "Each parameter is divided by the root of its own sum: no np.sum and no norm here.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
+    total = state["sum"] + grad * grad
+    return lr * grad / (np.sqrt(np.sum(total)) + eps), {"sum": total}
+
+
+@adagrad_slips(
+    "the root kept",
+    "The step is right, but you keep the root in the state. The next step adds squares to it.",
+    "The root is for this step's divisor alone.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
+    delta, after = _step(grad, state["sum"] + grad * grad, lr, eps)
+    return delta, {"sum": np.sqrt(after["sum"])}
+
+
+@adagrad_slips(
+    "eps inside and outside",
+    "eps stands twice: under the root and beside it.",
+    "Once is enough: it is added to the root, not to what is under it.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, eps: float) -> Any:
+    total = state["sum"] + grad * grad
+    return lr * grad / (np.sqrt(total + eps) + eps), {"sum": total}

@@ -77,7 +77,7 @@ def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: fl
 @adam_means_slips(
     "v from sizes",
     "v averages the sizes |g| where the squares belong.",
-    "What, under a root, has the unit of a gradient again?",
+    "The divisor is a root, and must be in the unit of a gradient. Of what is |g| the root?",
 )
 def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
     a = means(grad, state, beta1, beta2)
@@ -222,3 +222,35 @@ def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: fl
     delta, after = step(means(grad, state, beta1, beta2), lr, beta1, beta2, eps)
     state.update(after)
     return delta, state
+
+
+@adam_means_slips(
+    "step from the old m",
+    "Above the line stands the m from before this gradient came in; v is up to date.",
+    "Update both means first, then step by them.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
+    a = means(grad, state, beta1, beta2)
+    delta, _ = step(replace(a, m=state["m"]), lr, beta1, beta2, eps)
+    return delta, {"m": a.m, "v": a.v, "step": a.t}
+
+
+@adam_means_slips(
+    "shares squared too",
+    "In v you square 1 - beta2 together with the gradient. With beta2 near 1, next to nothing comes in.",
+    "Square the gradient alone; the share 1 - beta2 multiplies the square.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
+    a = means(grad, state, beta1, beta2)
+    v = beta2 * state["v"] + ((1 - beta2) * grad) ** 2
+    return step(replace(a, v=v), lr, beta1, beta2, eps)
+
+
+@adam_means_slips(
+    "the new parameter instead of the update",
+    "You return the parameter after the step. A rule returns the amount to subtract.",
+    "The caller does the subtraction: param = param - delta. What should delta be?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
+    delta, after = step(means(grad, state, beta1, beta2), lr, beta1, beta2, eps)
+    return param - delta, after

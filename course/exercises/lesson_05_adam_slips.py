@@ -31,6 +31,17 @@ def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: fl
 
 
 @adam_slips(
+    "eps inside and outside",
+    "eps stands twice: under the root and beside it.",
+    "Once is enough: it is added to the root, not to what is under it.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
+    a = means(grad, state, beta1, beta2)
+    m_hat, v_hat = a.m / (1 - beta1**a.t), a.v / (1 - beta2**a.t)
+    return lr * m_hat / (np.sqrt(v_hat + eps) + eps), _keep(a)
+
+
+@adam_slips(
     "eps before the bias correction",
     "eps is added to the root of the raw v, as in Keras. At the first steps it weighs more than it should.",
     "Which of the two second moments has its root taken: v or v_hat?",
@@ -143,6 +154,17 @@ def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: fl
 def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
     a = means(grad, state, beta1, beta2)
     m_hat, v_hat = a.m / (1 - beta1 * a.t), a.v / (1 - beta2 * a.t)
+    return lr * m_hat / (np.sqrt(v_hat) + eps), _keep(a)
+
+
+@adam_slips(
+    "the power of the difference",
+    "You divide by (1 - beta)**t. That goes to 0 as t grows; 1 - beta**t goes to 1.",
+    "Which is taken first, the power or the difference?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, eps: float) -> Any:
+    a = means(grad, state, beta1, beta2)
+    m_hat, v_hat = a.m / (1 - beta1) ** a.t, a.v / (1 - beta2) ** a.t
     return lr * m_hat / (np.sqrt(v_hat) + eps), _keep(a)
 
 

@@ -121,7 +121,7 @@ def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: floa
 @rmsprop_slips(
     "sizes instead of squares",
     "You average the sizes |g| where the squares belong.",
-    "What, under a root, has the unit of a gradient again?",
+    "The divisor is a root, and must be in the unit of a gradient. Of what is |g| the root?",
 )
 def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: float) -> Any:
     return _step(grad, alpha * state["square_avg"] + (1 - alpha) * np.abs(grad), lr, eps)
@@ -221,3 +221,42 @@ def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: floa
     delta, after = _step(grad, _mean(grad, state, alpha), lr, eps)
     state["square_avg"] = after["square_avg"]
     return delta, state
+
+
+@rmsprop_slips(
+    "the new parameter instead of the update",
+    "You return the parameter after the step. A rule returns the amount to subtract.",
+    "The caller does the subtraction: param = param - delta. What should delta be?",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: float) -> Any:
+    delta, after = _step(grad, _mean(grad, state, alpha), lr, eps)
+    return param - delta, after
+
+
+@rmsprop_slips(
+    "one root for all parameters",
+    "The means are right, but you divide by one norm over all of them. Right for a single parameter only.",
+    "Each parameter is divided by the root of its own mean: no np.sum and no norm here.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: float) -> Any:
+    v = _mean(grad, state, alpha)
+    return lr * grad / (np.sqrt(np.sum(v)) + eps), {"square_avg": v}
+
+
+@rmsprop_slips(
+    "the share squared too",
+    "You square 1 - alpha together with the gradient. With alpha near 1, next to nothing comes in.",
+    "Square the gradient alone; the share 1 - alpha multiplies the square.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: float) -> Any:
+    return _step(grad, alpha * state["square_avg"] + ((1 - alpha) * grad) ** 2, lr, eps)
+
+
+@rmsprop_slips(
+    "eps inside and outside",
+    "eps stands twice: under the root and beside it.",
+    "Once is enough: it is added to the root, not to what is under it.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, alpha: float, eps: float) -> Any:
+    v = _mean(grad, state, alpha)
+    return lr * grad / (np.sqrt(v + eps) + eps), {"square_avg": v}

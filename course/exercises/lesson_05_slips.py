@@ -86,7 +86,7 @@ def _(grad: Any, lr: float, beta1: float, beta2: float, eps: float) -> Any:
 
 @first_step_slips(
     "root missing",
-    "You divide by the square of the gradient, not by its root.",
+    "You divide by the square of the gradient. Adam divides by the root of the mean square.",
     "Check the units: the step must not depend on the gradient's unit.",
 )
 def _(grad: Any, lr: float, beta1: float, beta2: float, eps: float) -> Any:

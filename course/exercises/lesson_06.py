@@ -52,7 +52,7 @@ def adam_cases() -> Iterator[Case]:
             "param": plain(shape, seed + 1, dtype=dtype),
             "lr": 0.1,
             "beta1": 0.5,
-            "beta2": 0.75,
+            "beta2": 0.9375,  # 1 - beta1 is not the root of 1 - beta2, or the corrections would cancel
             "eps": 1e-3,
             "weight_decay": 0.25,
         }
@@ -62,6 +62,8 @@ def adam_cases() -> Iterator[Case]:
     yield case("no decay", "formula", (1,), 0, weight_decay=0.0)
     yield case("weight decay", "formula", (1,), 0)
     yield case("a state that is already warm", "formula", (1,), 1, state=warm)
+    large = {"grads": [np.array([0.25])], "param": np.array([8.0])}
+    yield case("a small gradient and a large weight", "formula", (1,), 1, state=warm, **large)
     yield case("a zero gradient", "formula", (1,), 2, state=warm, grads=[np.zeros(1)])
     yield case("a zero gradient at the first step", "formula", (1,), 2, grads=[np.zeros(1)])
     yield case("a parameter that is zero", "formula", (1,), 3, state=warm, param=np.zeros(1))

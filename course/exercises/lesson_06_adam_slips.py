@@ -272,6 +272,24 @@ def _(grad: Array, state: dict, param: Array, h: Hyper) -> Any:
 
 
 @adam_l2_slips(
+    "half the penalty",
+    "You add weight_decay / 2 * param. The derivative of param**2 brings a 2, and that takes the half away.",
+    "What is the derivative of weight_decay / 2 * param**2?",
+)
+def _(grad: Array, state: dict, param: Array, h: Hyper) -> Any:
+    return adam_step(grad + h.weight_decay / 2 * param, state, h)
+
+
+@adam_l2_slips(
+    "the penalty, entry by entry",
+    "You add weight_decay / 2 * param**2, the penalty itself. A rule takes in the gradient of the penalty.",
+    "What is the derivative of weight_decay / 2 * param**2?",
+)
+def _(grad: Array, state: dict, param: Array, h: Hyper) -> Any:
+    return adam_step(grad + h.weight_decay / 2 * param**2, state, h)
+
+
+@adam_l2_slips(
     "the penalty instead of its gradient",
     "You add the value of the penalty, one number, to every entry of the gradient.",
     "Add its derivative: for each entry of param its own.",

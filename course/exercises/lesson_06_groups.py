@@ -117,24 +117,27 @@ def _layers(nn: Any) -> Mapping[str, Mapping[str, Callable[[], Any]]]:
 def drive_groups(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
     """Run an answer on a real model; write down what an optimizer would do with each parameter.
 
-    The groups may come in any order, and one that is empty may be left out: what counts is how often each
-    parameter comes, and with which decay. A group without a ``weight_decay`` gets AdamW's own default.
+    What counts is how often each parameter comes, and with which decay; a group without a ``weight_decay``
+    gets AdamW's own default. Then the form: two dicts in a list, what decays first, with two keys each.
     """
     pairs = _pairs(case.inputs["model"])
     known = {id(p): name for name, p in reversed(pairs)}  # of two names for one parameter the first
     before = [p.detach().clone() for _, p in pairs], [p.requires_grad for _, p in pairs]
     source = _OnceThrough(pairs)
-    groups = _groups(answer(source, case.inputs["weight_decay"]))
+    groups = _groups(_answered(answer, source, case.inputs["weight_decay"]), out)
     if source.again:
         out.notes.append("the generator was read again after its end")
     times, decays = dict.fromkeys(known, 0), dict.fromkeys(known, float("nan"))
-    for group in groups:
-        for p in _members(group):
+    members = [_members(group, out) for group in groups]
+    for group, inside in zip(groups, members, strict=True):
+        for p in inside:
             if id(p) not in known:
                 message = "a group holds something that is none of the parameters (a copy, a name, a .data?)"
                 raise StopDriving(Fault("foreign", "params", message))
             times[id(p)] += 1
             decays[id(p)] = float(group.get("weight_decay", _default_decay()))
+    if any(members) and _turned_round(members):
+        out.fault("order", "groups", "the group that decays must come first; yours comes second")
     for key in dict.fromkeys(id(p) for _, p in pairs):
         out.see(1, f"the count of {known[key]} in your groups", times[key])
         out.see(1, f"the decay of {known[key]}", decays[key])
@@ -159,28 +162,66 @@ class _OnceThrough:
             raise
 
 
-def _groups(result: Any) -> list[dict[str, Any]]:
+def _answered(answer: Callable[..., Any], source: _OnceThrough, weight_decay: float) -> Any:
+    """Call the answer; torch's words for a comparison of tensors are turned into ours."""
+    try:
+        return answer(source, weight_decay)
+    except RuntimeError as error:
+        if "Boolean value of Tensor" in str(error) or "must match the size" in str(error):
+            message = "your function compares tensors by their values: `p in a_list` does, and `p == q`"
+            raise StopDriving(Fault("compared", "tensors", message)) from error
+        raise
+
+
+def _groups(result: Any, out: Outcome) -> list[dict[str, Any]]:
     wanted = 'return a list of two dicts, each with "params" and "weight_decay"'
     if result is None:
         raise StopDriving(Fault("none", "groups", f"your function returned None; {wanted}"))
     if isinstance(result, dict | str) or not hasattr(result, "__iter__"):
         raise StopDriving(Fault("type", "groups", f"{wanted}; yours is a {type(result).__name__}"))
+    if not isinstance(result, list):
+        kind = type(result).__name__
+        out.fault("form", "groups", f"put the two groups into a list, as asked for; yours is a {kind}")
     groups = list(result)
     if not all(isinstance(group, dict) and "params" in group for group in groups):
         raise StopDriving(Fault("type", "group", f"{wanted}; one of yours is no such dict"))
     if len(groups) > 2:
         raise StopDriving(Fault("count", "groups", f"{wanted}; yours holds {len(groups)}"))
+    if len(groups) < 2:
+        message = f"there must be two groups, also where one is empty; yours are {len(groups)}"
+        out.fault("number", "groups", message)
+    for group in groups:
+        extra = sorted(str(key) for key in group if key not in ("params", "weight_decay"))
+        if extra:
+            message = f'a group has just the keys "params" and "weight_decay"; yours has {extra[0]!r} too'
+            out.fault("keys", ", ".join(extra), message)
+        if "weight_decay" not in group:
+            out.fault("keys", "weight_decay", 'each group must have the key "weight_decay"')
     return groups
 
 
-def _members(group: dict[str, Any]) -> list[Any]:
+def _members(group: dict[str, Any], out: Outcome) -> list[Any]:
     """Return a group's parameters as torch reads them: one tensor, tensors, or pairs with their names."""
     params = group["params"]
-    if hasattr(params, "requires_grad"):
-        return [params]
     if isinstance(params, set):  # as torch refuses it: the order would change from run to run
         raise StopDriving(Fault("type", "params", 'torch refuses a set as "params": make it a list'))
-    return [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in params]
+    if not isinstance(params, list):
+        kind = type(params).__name__
+        out.fault("form", "params", f'"params" must be a list; yours is a {kind}: list(...) makes one of it')
+    if hasattr(params, "requires_grad") or not hasattr(params, "__iter__"):
+        return [params]
+    inside = list(params)
+    if any(isinstance(p, tuple) for p in inside):
+        out.fault(
+            "form", "members", '"params" holds the parameters alone; yours holds pairs with their names'
+        )
+    return [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in inside]
+
+
+def _turned_round(members: list[list[Any]]) -> bool:
+    """Say whether the vectors stand in the first group and the matrices in the second."""
+    small = [[p.dim() < 2 for p in inside] for inside in members]
+    return len(members) == 2 and all(small[0]) and not any(small[1])
 
 
 def _default_decay() -> float:

@@ -132,20 +132,86 @@ def _(named_parameters: Any, weight_decay: float) -> Any:
     return _two(_unique(named_parameters), _matrix, weight_decay)[:1]
 
 
+def _twice(named_parameters: Any, weight_decay: float, once: bool, frozen: bool) -> Groups:
+    """Walk through the pairs for each group anew: the second walk finds nothing."""
+
+    def walk(matrix: bool) -> list[Any]:
+        found = [p for _, p in named_parameters if (frozen or p.requires_grad) and (p.dim() >= 2) is matrix]
+        return list({id(p): p for p in found}.values()) if once else found
+
+    return [
+        {"params": walk(True), "weight_decay": weight_decay},
+        {"params": walk(False), "weight_decay": 0.0},
+    ]
+
+
+WALKED = (
+    "named_parameters can be walked only once. You walk through it twice, and find nothing the second time: "
+    "the second group stays empty."
+)
+
+
 @group_slips(
     "the generator read twice",
-    "named_parameters can be read once. You walk through it twice, and find nothing the second time: "
-    "the second group stays empty.",
+    WALKED,
     "Walk once and fill both lists, or begin with list(named_parameters).",
 )
 def _(named_parameters: Any, weight_decay: float) -> Any:
-    seen: set[int] = set()
-    decayed = [p for _, p in named_parameters if p.requires_grad and p.dim() >= 2]
-    decayed = [p for p in decayed if not (id(p) in seen or seen.add(id(p)))]  # type: ignore[func-returns-value]
+    return _twice(named_parameters, weight_decay, once=True, frozen=False)
+
+
+@group_slips(
+    "the generator read twice, a tied weight too",
+    WALKED + " And a weight that is shared comes twice.",
+    "Walk once and fill both lists; remember the id of each parameter that you have met.",
+)
+def _(named_parameters: Any, weight_decay: float) -> Any:
+    return _twice(named_parameters, weight_decay, once=False, frozen=False)
+
+
+@group_slips(
+    "the generator read twice, frozen and tied ones too",
+    WALKED + " And frozen parameters are in, and a weight that is shared comes twice.",
+    "Walk once and fill both lists; skip what has requires_grad False, and what you have met already.",
+)
+def _(named_parameters: Any, weight_decay: float) -> Any:
+    return _twice(named_parameters, weight_decay, once=False, frozen=True)
+
+
+@group_slips(
+    "tensors compared",
+    "`p in seen`, with a list of tensors, compares their values and not the tensors themselves; torch stops "
+    "there.",
+    "Keep id(p) in the place of p, in a set.",
+)
+def _(named_parameters: Any, weight_decay: float) -> Any:
+    seen: list[Any] = []
+    for _, p in named_parameters:
+        if p.requires_grad and p not in seen:
+            seen.append(p)
+    return _two({str(i): p for i, p in enumerate(seen)}, _matrix, weight_decay)
+
+
+@group_slips(
+    "pairs with their names",
+    "The parameters are sorted well, but your lists hold pairs (name, parameter).",
+    "Append the parameter alone: for name, p in named_parameters gives you both apart.",
+)
+def _(named_parameters: Any, weight_decay: float) -> Any:
+    found = list(_unique(named_parameters).items())
     return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": [p for _, p in named_parameters if p.requires_grad and p.dim() < 2], "weight_decay": 0.0},
+        {"params": [pair for pair in found if pair[1].dim() >= 2], "weight_decay": weight_decay},
+        {"params": [pair for pair in found if pair[1].dim() < 2], "weight_decay": 0.0},
     ]
+
+
+@group_slips(
+    "groups in the other order",
+    "Both groups are right, but they come in the other order.",
+    "What decays comes first, the rest second.",
+)
+def _(named_parameters: Any, weight_decay: float) -> Any:
+    return _two(_unique(named_parameters), _matrix, weight_decay)[::-1]
 
 
 @group_slips(

@@ -9,6 +9,7 @@ from course.exercises import lesson_08_references as references
 from course.exercises.base import Exercise
 from course.exercises.lesson_08_lamb_slips import lamb_slips
 from course.exercises.lesson_08_lars_slips import lars_slips
+from course.exercises.lesson_08_layer_slips import lamb_layer_slips, lars_layer_slips
 from course.exercises.lesson_08_lion_slips import lion_slips
 from course.exercises.lesson_08_muon_size_slips import size_slips
 from course.exercises.lesson_08_muon_slips import momentum_slips
@@ -31,7 +32,7 @@ EXERCISES = (
         reference=references.lars_reference,
         drive=drive_layers.rule_of_layers("buffer"),
         make_cases=made.lars_cases,
-        slips=tuple(lars_slips),
+        slips=(*lars_slips, *lars_layer_slips),
         hints=(
             "Go through the layers one by one; each has its own norms, its own ratio and its own buffer.",
             "ratio = trust_coefficient times the norm of the weights, over (the norm of the gradient plus "
@@ -52,7 +53,7 @@ EXERCISES = (
         reference=references.lamb_reference,
         drive=drive_layers.rule_of_layers("m", "v", "step"),
         make_cases=made.lamb_cases,
-        slips=tuple(lamb_slips),
+        slips=(*lamb_slips, *lamb_layer_slips),
         hints=(
             "First Adam for each layer, with both corrections; lr comes last.",
             "Then add the decay: u is Adam's step plus weight_decay times the layer's weights.",

@@ -89,7 +89,8 @@ def lars_cases() -> Iterator[Case]:
 
 def lamb_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
-    hyper = {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1e-6, "weight_decay": 0.0}
+    # 1 - beta1 is not the root of 1 - beta2, or the corrections would cancel at the first step.
+    hyper = {"lr": 0.5, "beta1": 0.5, "beta2": 0.9375, "eps": 1e-6, "weight_decay": 0.0}
 
     def case(label: str, part: str, shapes: Shapes, seed: int, **change: Any) -> Case:
         return _layer_case(label, part, shapes, seed, ("m", "v", "step"), hyper, change)

@@ -229,3 +229,23 @@ def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: fl
     step = np.sign(_mean(state["m"], grad, beta1))
     state["m"] = _mean(state["m"], grad, beta2)
     return lr * (step + decay * param), state
+
+
+@lion_slips(
+    "zero counted as negative",
+    "Where the mix is exactly 0, you step as if it were negative. The sign of 0 is 0: nothing moves there.",
+    "np.sign knows three cases.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, decay: float) -> Any:
+    step = np.where(_mean(state["m"], grad, beta1) > 0, 1.0, -1.0)
+    return lr * (step + decay * param), {"m": _mean(state["m"], grad, beta2)}
+
+
+@lion_slips(
+    "zero counted as positive",
+    "Where the mix is exactly 0, you step as if it were positive. The sign of 0 is 0: nothing moves there.",
+    "np.sign knows three cases.",
+)
+def _(grad: Array, state: dict, param: Array, lr: float, beta1: float, beta2: float, decay: float) -> Any:
+    step = np.where(_mean(state["m"], grad, beta1) >= 0, 1.0, -1.0)
+    return lr * (step + decay * param), {"m": _mean(state["m"], grad, beta2)}

@@ -72,6 +72,19 @@ def _(
 
 
 @size_slips(
+    "factor of whole numbers",
+    "You divide rows by columns with //, which drops the fraction: 3 rows over 2 columns are then 1.",
+    "One slash.",
+)
+def _(
+    grad: Array, state: dict, param: Array, flat: Function, lr: float, momentum: float, decay: float
+) -> Any:
+    b = buffer(state, grad, momentum)
+    u = ahead(b, grad, momentum)
+    return lr * (max(1, param.shape[0] // param.shape[1]) ** 0.5 * flat(u) + decay * param), {"buffer": b}
+
+
+@size_slips(
     "factor to match Adam",
     "Your factor is 0.2 times the root of the longer side: PyTorch's match_rms_adamw. Here the original one"
     " is asked for.",

@@ -36,7 +36,7 @@ def _wide(matrix: Array) -> tuple[Array, bool]:
 
 @newton_schulz_slips(
     "no normalisation",
-    "You iterate on the matrix as it came. A singular value above 1.5 or so is not brought to 1 but blown "
+    "You iterate on the matrix as it came. A singular value above 1.26 or so is not brought to 1 but blown "
     "up.",
     "Divide by the norm first, so that no singular value exceeds 1.",
 )
@@ -95,11 +95,12 @@ def _(matrix: Array, steps: int) -> Any:
     "normalised at every step",
     "You normalise within the loop, so each step begins with small singular values again.",
     "Once, before the loop.",
+    shows=lambda case: case.inputs["steps"] > 0,  # without a step it is normalised or not
 )
 def _(matrix: Array, steps: int) -> Any:
     x, tall = _wide(matrix)
-    for _ in range(max(steps, 1)):
-        x = _iterate(x / _norm(x), min(steps, 1))
+    for _ in range(steps):
+        x = _iterate(x / _norm(x), 1)
     return x.T if tall else x
 
 

@@ -124,6 +124,20 @@ def _(
 
 
 @estimate_slips(
+    "curvature fading without an estimate",
+    "On steps without an estimate you still multiply h by beta2: it shrinks, and the steps grow.",
+    "Without a new estimate h stays as it is.",
+)
+def _(
+    grad: Array, state: dict, param: Array, hv: Product, z: Array, lr: float, beta1: float, beta2: float,
+    rho: float, decay: float, every: int,
+) -> Any:  # fmt: skip
+    h = beta2 * state["h"] + (0.0 if state["step"] % every else (1 - beta2) * z * hv(z))
+    m = mean(state["m"], grad, beta1)
+    return lr * (bounded(m, h, rho) + decay * param), after(state, m, h)
+
+
+@estimate_slips(
     "estimate one step early",
     "You make the estimate where step + 1 is divisible by every; so the first steps go without one.",
     "The count as it came decides: at step 0 there is an estimate.",

@@ -24,6 +24,7 @@ class Difference:
     """The first value that differs: in which case, at which step, under which name, and how.
 
     ``ratio`` is the factor between the two, where there is one for all elements and it means something.
+    ``tiny`` says that they part by no more than a rounding might.
     """
 
     case: Case
@@ -33,6 +34,7 @@ class Difference:
     expected: str
     factor: str
     ratio: float | None = None
+    tiny: bool = False
 
 
 def close(a: Any, b: Any) -> bool:
@@ -124,30 +126,37 @@ def show_inputs(case: Case) -> str:
     return ", ".join(parts)
 
 
-def show(value: Any) -> str:
-    """Write a value short enough to be read."""
+def show(value: Any, digits: int = 6) -> str:
+    """Write a value short enough to be read, its numbers to so many significant digits."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {show(v)}" for key, v in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {show(v, digits)}" for key, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(show(v) for v in value) + "]"
+        return "[" + ", ".join(show(v, digits) for v in value) + "]"
     if isinstance(value, np.ndarray | np.generic):
         if value.ndim == 0:
-            return show(value.item())
+            return show(value.item(), digits)
         if value.size > 8:
             return f"array of shape {value.shape}"
         text = np.array2string(
-            np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.6g}"}
+            np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.{digits}g}"}
         )
         return " ".join(text.split())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     return " ".join(f"{value!s:.60}".split())
+
+
+def _apart(a: Any, b: Any) -> tuple[str, str]:
+    """Write two values to as many digits as it takes to see that they differ."""
+    pairs = ((show(a, digits), show(b, digits)) for digits in range(6, 18))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (show(a), show(b)))
 
 
 def _identity(outcome: Outcome) -> set[tuple[str, str, str]]:
     faults = [*outcome.faults, *([outcome.stopped] if outcome.stopped else [])]
+    faults = [fault for fault in faults if fault.kind != "cost"]  # a waste hides no mistake's name
     # Three values and none at all are both no pair, and not the same mistake: there the message counts.
     return {(f.kind, f.what, f.message if f.kind == "count" else "") for f in faults}
 
@@ -155,8 +164,8 @@ def _identity(outcome: Outcome) -> set[tuple[str, str, str]]:
 def _describe(case: Case, mine: Seen, expected: Seen, position: bool) -> Difference:
     a, b = np.asarray(mine.value), np.asarray(expected.value)
 
-    def made(how: str, ratio: float | None = None) -> Difference:
-        return Difference(case, mine.step, mine.name, show(a), show(b), how, ratio)
+    def made(how: str, ratio: float | None = None, tiny: bool = False) -> Difference:
+        return Difference(case, mine.step, mine.name, *_apart(a, b), how, ratio, tiny)
 
     if a.ndim == b.ndim == 1 and a.shape != b.shape:
         return made(f"has {a.size} entries; it should have {b.size}")
@@ -168,7 +177,7 @@ def _describe(case: Case, mine: Seen, expected: Seen, position: bool) -> Differe
         return made(f"should be {show(b)}, and is {show(a)}")
     if deviation(a, b) < 1e-4:  # "1 times what it should be" would say nothing
         apart = float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
-        return made(f"is off by a relative {apart:.1g}: a rounding, or a small term too many")
+        return made(f"is off by a relative {apart:.1g}", tiny=True)
     return made(*_factor(a.astype(np.float64), b.astype(np.float64), position))
 
 

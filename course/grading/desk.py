@@ -13,6 +13,7 @@ from typing import Any
 from course.exercises import ALL, Exercise, find, store
 from course.grading.judge import attempted, judge
 from course.grading.verdict import CourseError, Verdict, ZeroPoints, grading_now
+from course.microscope.table import UNWRITTEN
 
 __all__ = ["Hint", "Progress", "check", "hint", "progress", "progress_text", "reset", "stub", "written"]
 
@@ -93,7 +94,7 @@ def written(answer: Callable[..., Any]) -> bool:
     exercise = _exercise_of(answer, "written")
     if attempted(exercise, answer):
         return True
-    print(f"This cell uses your {exercise.name}. Write it above, then run this cell again.")
+    print(UNWRITTEN.format(exercise.name))
     return False
 
 

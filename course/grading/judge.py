@@ -68,7 +68,7 @@ def judge(exercise: Exercise, answer: Answer) -> Verdict:
         return _raised(exercise, answer, failure.case, failure.got.error, score)
     slip = _recognize(exercise, trial.outcomes)
     if slip:
-        return _slipped(exercise, slip, failure, score)
+        return _slipped(exercise, slip, _plainest(exercise, trial.outcomes) or failure, score)
     return _unnamed(exercise, answer, failure, score)
 
 
@@ -123,6 +123,15 @@ def _slip_outcomes(name: str, index: int) -> tuple[Outcome, ...]:
         return tuple(exercise.run(exercise.slips[index].answer, case) for case in exercise.cases)
 
 
+def _plainest(exercise: Exercise, outcomes: list[Outcome]) -> _Failure | None:
+    """Return the first case whose values part by more than a rounding might, or None."""
+    triples = zip(exercise.cases, outcomes, exercise.expected, strict=True)
+    found = [(got, d) for case, got, want in triples if (d := first_difference(exercise, case, got, want))]
+    if not found or not found[0][1].tiny:
+        return None
+    return next((_Failure(d.case, got, d, [], None) for got, d in found if not d.tiny), None)
+
+
 def _first_failure(exercise: Exercise, outcomes: list[Outcome]) -> _Failure | None:
     triples = list(zip(exercise.cases, outcomes, exercise.expected, strict=True))
     differences = [d for case, got, want in triples if (d := first_difference(exercise, case, got, want))]
@@ -171,7 +180,8 @@ def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) 
         what = exercise.meaning.get(different.name, different.name)
         named = f"{different.name}, {what}," if what != different.name else different.name
         because = f": that is {failure.factor}" if failure.factor else ""
-        message = f"{named} {different.factor}{_at(exercise, different.step)}{because}."
+        perhaps = ": a rounding, or a small term too many" if different.tiny else ""
+        message = f"{named} {different.factor}{_at(exercise, different.step)}{because}{perhaps}."
         return _failed(exercise, score, message=message, evidence=_evidence(exercise, different, None))
     step, text = (got.stopped.step, got.stopped.message) if got.stopped else failure.faults[0]
     opening = text[0].upper() + text[1:] if text.startswith("your ") else text

@@ -53,7 +53,7 @@ def look(
         names: further names to match: ``{"my_name": "reference_name"}``.
 
     The arguments are copied first, so looking changes nothing. An exception in the step is not raised
-    but shown, with all that happened before it.
+    but shown, with all that happened before it. Of a step that is still to be written only that is said.
 
     Raises:
         TypeError: ``step`` is neither a function nor a rule.
@@ -76,7 +76,8 @@ def look(
             beside, args[:3] if isinstance(beside, Rule) else args, {} if isinstance(beside, Rule) else kwargs
         )
         rows = _match(rows, theirs, dict(names or {}))
-    return Look(rows, result, error)
+    stub = isinstance(error, NotImplementedError) and not rows and not isinstance(step, Rule)
+    return Look(rows, result, error, getattr(step, "__name__", "function") if stub else None)
 
 
 def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseException | None]:

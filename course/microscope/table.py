@@ -10,9 +10,10 @@ import numpy as np
 
 from course.oracle import deviation
 
-__all__ = ["LONG", "Look", "Row"]
+__all__ = ["LONG", "UNWRITTEN", "Look", "Row"]
 
 LONG = 100  # a list longer than this is not looked into
+UNWRITTEN = "This cell uses your {}. Write it above, then run this cell again."
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Look:
-    """What :func:`look` saw: ``rows`` in order, and what the step returned (``result``)."""
+    """What :func:`look` saw: ``rows`` in order, and what the step returned (``result``).
+
+    ``unwritten`` is the name of a step that is still to be written: then there is nothing to show but that.
+    """
 
     rows: list[Row]
     result: Any
     error: BaseException | None = field(default=None)
+    unwritten: str | None = None
 
     def __getitem__(self, name: str) -> Any:
         """Return the last value that ``name`` had."""
@@ -60,6 +65,8 @@ class Look:
         return next((row for row in self.rows if row.agrees is False), None)
 
     def __str__(self) -> str:
+        if self.unwritten:
+            return UNWRITTEN.format(self.unwritten)
         cells = [self._cells(row) for row in self.rows]
         head = ("name", "value", "reference", "", "line")
         compared = any(row.reference is not None for row in self.rows)
@@ -74,6 +81,8 @@ class Look:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        if self.unwritten:
+            return f"<p>{html.escape(str(self))}</p>"
         compared = any(row.reference is not None for row in self.rows)
         head = ["name", "value", *(["reference", ""] if compared else []), "line"]
         body = []

@@ -10,7 +10,7 @@ from course.widgets.blit import Live, Picture, Readout
 from course.widgets.controls import slider
 from course.widgets.models.decay import RULES, decay_per_step, noisy_histories
 from course.widgets.style import COLORS, MUTED, figure, plain_axes
-from course.widgets.words import percent
+from course.widgets.words import percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -28,12 +28,12 @@ def effective_decay() -> Live:
     """Return sliders for gradient scale, decay and eps, with the share that goes per step and a history."""
     made, moving = _stage()
     scales = np.geomspace(10**LOW, 10**HIGH, 120)
-    curves, dots, histories, eps_line = moving[:2], moving[2:4], moving[4:6], moving[6]
+    curves, dots, histories, knee = moving[:2], moving[2:4], moving[4:6], moving[6]
 
     def update(scale: float, decay: float, eps: float) -> Readout:
         size, small = 10**scale, 10**eps
         runs = noisy_histories(size, LR, decay, small, STEPS)
-        said: dict[str, str] = {}
+        said = {"Size of the gradients": plain(size), "eps": plain(small)}
         for name, curve, dot, history in zip(RULES, curves, dots, histories, strict=True):
             share = decay_per_step(name, scales, LR, decay, small)
             here = float(decay_per_step(name, size, LR, decay, small))
@@ -42,7 +42,7 @@ def effective_decay() -> Live:
             history.set_data(np.arange(STEPS + 1), runs[name])
             said[f"{name}: goes per step"] = percent(here)
             said[f"{name}: left after {STEPS} steps"] = percent(float(runs[name][-1]))
-        eps_line.set_data([small, small], [0, 1])
+        knee.set_data([decay + small] * 2, [0, 1])
         return said
 
     return Live(
@@ -56,13 +56,14 @@ def effective_decay() -> Live:
         f"A weight that begins at 1; its gradients are noise of the chosen size (learning rate {LR:g}). "
         "Left the share of it that goes per step, on logarithmic axes, with the chosen size marked: flat for "
         "AdamW; for Adam with L2 falling like one over the gradient scale, once the gradients outweigh the "
-        "decay and eps (the dotted upright). Right the weight itself over "
-        f"{STEPS} steps, the mean of 64 runs of the real rules.",
+        "penalty and eps: beyond the dotted upright, at weight decay times the weight (here 1) plus eps. "
+        f"Right the weight itself over {STEPS} steps, the mean of 64 runs of the real rules. (eps begins at "
+        "0.001: the usual 1e-8 is too small to be seen beside these penalties.)",
     )
 
 
 def _stage() -> tuple[Figure, list[Any]]:
-    """Return the figure, and what moves in it: two curves, their marks, two histories, eps."""
+    """Return the figure, and what moves in it: two curves, their marks, two histories, the knee."""
     made = figure(8.0, 3.4)
     left, right = made.subplots(1, 2)
     plain_axes(left, "gradient scale", "share that goes per step", "Decay per step")

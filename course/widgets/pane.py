@@ -85,8 +85,9 @@ class Pane:
         paths: for each frame the points to draw, shape (n, 2), in data coordinates.
         layers, notes: what never moves.
         image: a PNG stretched over the box, one pixel a cell (a heat map), or nothing.
-        style: "path" draws line, dots, start and end; "line" no dots; "marker" only the last point;
-            "cell" a frame around the last point, of the size ``cell`` (data coordinates).
+        style: "path" draws line, dots, start and end; "dots" a line and dots that are all alike; "line" no
+            dots; "marker" only the last point; "cell" a frame around the last point, of the size ``cell``
+            (data coordinates).
         width, height: of the box, pixels.
         letter: at the path's last point. runners: further paths that move. scenes: layers that change
             with the first slider, each for as many of its settings.
@@ -218,15 +219,18 @@ class Pane:
             )
         line, dots, first, last = trail(start)
         parts = []
-        if style in ("path", "line"):
+        if style in ("path", "dots", "line"):
             parts.append(
                 f'<path class="pu-line" d="{line}" fill="none" stroke="{color}" '
                 f'stroke-width="{12 if letter else 16}"/>'
             )
+        if style in ("path", "dots"):
+            parts.append(
+                f'<path class="pu-dots" d="{dots}" fill="none" stroke="{color}" '
+                f'stroke-width="{46 if style == "path" else 90}" stroke-linecap="round"/>'
+            )
         if style == "path":
             parts.append(
-                f'<path class="pu-dots" d="{dots}" fill="none" stroke="{color}" stroke-width="46" '
-                f'stroke-linecap="round"/>'
                 f'<circle class="pu-first" r="50" fill="#ffffff" stroke="{color}" stroke-width="20" '
                 f'transform="translate({first[0]} {first[1]})"/>'
             )

@@ -40,9 +40,10 @@ def race_of_rules() -> Player:
             f"{STEPS} steps to the cross. Each rule has the learning rate that ends with the smallest loss, "
             f"out of the same {len(model.GRID)} from {model.GRID[0]:g} to {model.GRID[-1]:g}. The turned "
             "ravine is the first one turned together with its start: SGD, heavy ball and Muon run as before, "
-            "rules that look at single elements do not. With ↓ the learning rate falls to zero, and rules "
-            "whose steps have a fixed length come to rest. In the plane Muon sees a matrix of one row: there "
-            "it is no more than normalised momentum."
+            "rules that look at single elements do not, nor does LARS: its ratio depends on the distance to "
+            "the origin. With ↓ the learning rate falls to zero, and rules whose steps have a fixed length "
+            "come to rest. In the plane Muon sees a matrix of one row: there it is no more than normalised "
+            "momentum."
         ),
         panes=[_plane(runs), _distance(distances)],
         controls=[
@@ -57,7 +58,8 @@ def race_of_rules() -> Player:
         labels=[f"{i} {name}" for i, name in enumerate(runs, start=1)],
         readouts=[
             tuple(
-                f"{plain(float(far[at][step]))}, lr {runs[name][at][0]:g}" for name, far in distances.items()
+                f"{plain(float(far[at][step]))} away, lr {runs[name][at][0]:g}"
+                for name, far in distances.items()
             )
             for at in range(len(names))
             for step in range(STEPS + 1)

@@ -13,7 +13,7 @@ __all__ = ["trust_ratio_by_batch"]
 
 ACROSS = np.arange(1.0, len(model.LAYERS) + 1)
 SGD, LARS = COLORS["vermillion"], COLORS["blue"]
-POWERS = {-4: "10⁻⁴", -3: "10⁻³", -2: "10⁻²", -1: "10⁻¹", 0: "10⁰", 1: "10¹", 2: "10²", 3: "10³"}
+POWERS = {-5: "10⁻⁵", -4: "10⁻⁴", -3: "10⁻³", -2: "10⁻²", -1: "10⁻¹", 0: "10⁰", 1: "10¹", 2: "10²", 3: "10³"}
 
 
 def trust_ratio_by_batch() -> Player:
@@ -24,8 +24,10 @@ def trust_ratio_by_batch() -> Player:
         caption=(
             "Three layers of a network in training on the digits, medians over random batches. Left the norm "
             "of each layer's gradient (the line shows its weights); right how far one step moves each layer, "
-            "as a share of its weights. A larger batch averages noise away: the gradients shrink, and the "
-            "trust ratios grow. Multiply the loss by any number: SGD's steps follow, LARS's stay."
+            "as a share of its weights. The trust ratio is the norm of the weights over that of the "
+            "gradient: LARS multiplies each layer's rate by it. A larger batch averages noise away, the "
+            "gradients shrink, and the trust ratios grow. Multiply the loss by any number: SGD's steps "
+            "follow, LARS's stay."
         ),
         panes=[_norms(settings), _steps(settings)],
         controls=[
@@ -84,6 +86,7 @@ def _norms(settings: list[model.Setting]) -> Pane:
             Note(3.4, 3e-4, "gradients: dots", "#A84A00", "end"),
         ],
         color=SGD,
+        style="dots",
     )
 
 
@@ -91,12 +94,13 @@ def _steps(settings: list[model.Setting]) -> Pane:
     return Pane(
         "One step, as a share of the weights",
         _layers_axis(),
-        _log_axis("norm of the step / norm of the weights", -4, 1),
+        _log_axis("norm of the step / norm of the weights", -5, 1),
         [_line(s.sgd) for s in settings],
         notes=[
             Note(0.55, 3.5, f"SGD, lr {model.LR:g}", "#A84A00"),
             Note(3.45, 3.5, f"LARS, lr × coefficient {model.TRUST:g}", LARS, "end"),
         ],
         color=SGD,
-        runners=[Runner([_line(s.lars) for s in settings], LARS, style="path")],
+        style="dots",
+        runners=[Runner([_line(s.lars) for s in settings], LARS, style="dots")],
     )

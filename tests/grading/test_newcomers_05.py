@@ -129,6 +129,14 @@ def test_the_unspoiled_form_passes():
         ({"m": "beta1 * state['m'] + grad"}, "m as a sum"),
         ({"after": "{'m': m_hat, 'v': v_hat, 'step': t}"}, "corrected means kept"),
         ({"after": "{'m': m, 'v': v, 'step': state['step']}"}, "steps not counted"),
+        ({"m_hat": "m / (1 - beta1) ** t", "v_hat": "v / (1 - beta2) ** t"}, "the power of the difference"),
+        ({"m_hat": "state['m'] / (1 - beta1 ** t)"}, "step from the old m"),
+        ({"v": "beta2 * state['v'] + ((1 - beta2) * grad) ** 2"}, "shares squared too"),
+        ({"delta": "lr * m_hat / (np.sqrt(v_hat + eps) + eps)"}, "eps inside and outside"),
+        (
+            {"delta": "param - lr * m_hat / (np.sqrt(v_hat) + eps)"},
+            "the new parameter instead of the update",
+        ),
         ({"after": "state"}, "old state returned"),
         ({"after": "state.update(m=m, v=v, step=t) or state"}, "state changed in place"),
         (
@@ -178,3 +186,48 @@ def test_what_is_right_only_without_zeros_fails():
     verdict = verdict_on("adagrad", adagrad)
     assert verdict.status == "failed"
     assert "eps" in dict(verdict.evidence)["with"]
+
+
+def short(name, mean, delta, after):
+    """Return adagrad or rmsprop as a newcomer writes it in three lines."""
+    more, key = ("", "sum") if name == "adagrad" else ("alpha, ", "square_avg")
+    lines = f"    s = {mean}\n    delta = {delta}\n    return delta, {{{key!r}: {after}}}"
+    space = {"np": np}
+    exec(f"def {name}(grad, state, param, lr, {more}eps):\n{lines}", space)
+    return space[name]
+
+
+SUM, STEP = "state['sum'] + grad**2", "lr * grad / (np.sqrt(s) + eps)"
+
+
+@pytest.mark.parametrize(
+    ("parts", "slip"),
+    [
+        ((SUM, "param - " + STEP, "s"), "the new parameter instead of the update"),
+        ((SUM, "lr * grad / (np.sqrt(s.sum()) + eps)", "s"), "one root for all parameters"),
+        ((SUM, "lr * grad / (np.linalg.norm(np.sqrt(s)) + eps)", "s"), "one root for all parameters"),
+        (("state['sum'] + np.linalg.norm(grad) ** 2", STEP, "s"), "one sum for all parameters"),
+        ((SUM, STEP, "np.sqrt(s)"), "the root kept"),
+        ((SUM, "lr * grad / (np.sqrt(s + eps) + eps)", "s"), "eps inside and outside"),
+    ],
+)
+def test_a_spoiled_adagrad_is_told_what_spoils_it(parts, slip):
+    assert verdict_on("adagrad", short("adagrad", *parts)).slip == slip
+
+
+MEAN = "alpha * state['square_avg'] + (1 - alpha) * grad**2"
+
+
+@pytest.mark.parametrize(
+    ("parts", "slip"),
+    [
+        (("alpha * state['square_avg'] + ((1 - alpha) * grad)**2", STEP, "s"), "the share squared too"),
+        ((MEAN, "param - " + STEP, "s"), "the new parameter instead of the update"),
+        ((MEAN, "lr * grad / (np.sqrt(s.sum()) + eps)", "s"), "one root for all parameters"),
+        ((MEAN, "lr * grad / (np.sqrt(s + eps) + eps)", "s"), "eps inside and outside"),
+        ((MEAN, STEP, "np.sqrt(s)"), "the root kept"),
+    ],
+)
+def test_a_spoiled_rmsprop_is_told_what_spoils_it(parts, slip):
+    verdict = verdict_on("rmsprop", short("rmsprop", *parts))
+    assert (verdict.status, verdict.slip) == ("failed", slip)

@@ -156,24 +156,71 @@ def test_a_decay_that_is_nearly_right_fails(change):
 def by_identity(named_parameters, weight_decay):
     unique = list({id(p): p for _, p in list(named_parameters) if p.requires_grad}.values())
     rest = {"weight_decay": 0, "params": [p for p in unique if p.ndim < 2]}
-    return [rest, {"weight_decay": weight_decay, "params": [p for p in unique if len(p.shape) > 1]}]
+    return [{"weight_decay": weight_decay, "params": [p for p in unique if len(p.shape) > 1]}, rest]
 
 
-def with_names_and_no_empty_group(named_parameters, weight_decay):
+def by_the_parameters_themselves(named_parameters, weight_decay):
     seen, groups = set(), {True: [], False: []}
-    for name, p in named_parameters:
+    for _name, p in named_parameters:
         if p in seen or not p.requires_grad:
             continue
         seen.add(p)
-        groups[p.dim() >= 2].append((name, p))
-    made = [{"params": groups[m], "weight_decay": weight_decay * m} for m in (True, False)]
-    return tuple(group for group in made if group["params"])
+        groups[p.dim() >= 2].append(p)
+    return [{"params": groups[m], "weight_decay": weight_decay * m} for m in (True, False)]
 
 
-@pytest.mark.parametrize("answer", [by_identity, with_names_and_no_empty_group], ids=lambda f: f.__name__)
+RIGHT = (by_identity, by_the_parameters_themselves)
+
+
+@pytest.mark.parametrize("answer", RIGHT, ids=lambda f: f.__name__)
 def test_other_ways_to_sort_parameters_are_right(answer):
     verdict = judge(ALL["decay_groups"], answer)
     assert verdict.passed, str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda groups: groups[::-1], "in the other order"),
+        (lambda groups: tuple(groups), "into a list, as asked for; yours is a tuple"),
+        (lambda groups: [g for g in groups if g["params"]], "also where one is empty; yours are 1"),
+        (lambda groups: [g | {"lr": 0.1} for g in groups], "yours has 'lr' too"),
+        (lambda groups: [g | {"params": tuple(g["params"])} for g in groups], "yours is a tuple"),
+        (lambda groups: [g | {"params": iter(g["params"])} for g in groups], '"params" must be a list'),
+        (lambda groups: [g | {"params": [("n", p) for p in g["params"]]} for g in groups], "pairs"),
+        (lambda groups: [g if g["params"] else {"params": []} for g in groups], 'key "weight_decay"'),
+    ],
+    ids=["reversed", "tuple", "no empty group", "lr", "tuples", "iterators", "names", "no decay if empty"],
+)
+def test_groups_of_another_form_than_asked_for_are_told_so(spoil, says):
+    verdict = judge(ALL["decay_groups"], lambda pairs, decay: spoil(by_identity(pairs, decay)))
+    assert (verdict.status, verdict.score) == ("failed", verdict.points - 1)
+    assert says in verdict.message
+
+
+@pytest.mark.parametrize("seen_in", ["one list", "its own list"])
+def test_a_tensor_looked_for_in_a_list_is_told_as_a_comparison(seen_in):
+    def decay_groups(named_parameters, weight_decay):
+        decayed, rest, seen = [], [], []
+        for _, p in named_parameters:
+            group = decayed if p.dim() >= 2 else rest
+            if p.requires_grad and p not in (seen if seen_in == "one list" else group):
+                seen.append(p)
+                group.append(p)
+        return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+    verdict = judge(ALL["decay_groups"], decay_groups)
+    assert verdict.slip == ("tensors compared" if seen_in == "one list" else None)
+    assert "compare" in verdict.message
+
+
+def test_two_comprehensions_over_the_pairs_are_told_that_these_can_be_walked_only_once():
+    def decay_groups(named_parameters, weight_decay):
+        decayed = [p for n, p in named_parameters if p.dim() >= 2]
+        rest = [p for n, p in named_parameters if p.dim() < 2]
+        return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+    assert "can be walked only once" in judge(ALL["decay_groups"], decay_groups).message
 
 
 def two(pick):

@@ -65,9 +65,40 @@ def test_never_not_close():
     spoils = [1.3, -1, 0, 1e9, 1 + 1e-6, np.nan]
     for exercise in ALL.values():
         for slip in exercise.slips:
-            assert "not close" not in str(judge(exercise, slip.answer)).lower()
+            told = str(judge(exercise, slip.answer)).lower()
+            assert "not close" not in told
+            assert "a rounding" not in told, "a mistake that is named is no rounding"
     for factor in spoils:
         assert "not close" not in str(check(heavy_ball_that(lambda d, step, f=factor: d * f))).lower()
+
+
+@pytest.mark.parametrize("part", [1e-7, 1e-11])
+def test_two_values_are_printed_to_the_digits_in_which_they_differ(part):
+    verdict = check(heavy_ball_that(lambda d, step, p=part: d * (1 + p) if step == 1 else d))
+    told = evidence(verdict)
+    assert ("expected" in told) == (part > 1e-9), "less is a rounding"
+    if "expected" in told:
+        mine = next(text for label, text in told.items() if label.startswith("yours"))
+        assert mine.split(" = ")[1] != told["expected"]
+        assert len(told["expected"]) < 16
+
+
+@pytest.mark.parametrize(
+    ("name", "slip"),
+    [
+        ("adam_l2", "no bias correction"),
+        ("adam_l2", "half the penalty"),
+        ("adamw", "no bias correction"),
+        ("lamb", "no bias correction"),
+        ("lamb", "v not corrected"),
+        ("newton_schulz", "eps added to the norm"),
+    ],
+)
+def test_a_named_mistake_is_shown_where_it_can_be_seen(name, slip):
+    answer = next(each.answer for each in ALL[name].slips if each.name == slip)
+    told = evidence(judge(ALL[name], answer))
+    assert "off by" not in told["so it"]
+    assert "=" in told["with"]
 
 
 def test_a_recognized_slip_has_name_sentence_evidence_and_nudge():

@@ -63,5 +63,17 @@ def test_the_same_setting_is_the_same_picture_and_its_numbers_can_be_read():
     live.picture.draw(scale=-3.0, decay=1.0, eps=2.0)
     again, _ = live.picture.draw(**live.state())
     assert again == first
-    assert len(said) == 4
+    assert len(said) == 6
     assert not re.search(r"\d[eE][+-]?\d|inf|nan", " ".join(said.values()))
+
+
+def test_the_dotted_upright_stands_where_the_l2_line_bends():
+    live = effective_decay()
+    for decay, eps in ((0.5, -3.0), (0.05, -3.0), (0.5, 1.0)):
+        _, said = live.picture.draw(scale=0.0, decay=decay, eps=eps)
+        knee = float(live.picture.moving[6].get_xdata()[0])
+        assert knee == pytest.approx(decay + 10**eps)
+        flat, at, beyond = decay_per_step("Adam + L2", [1e-6, knee, 100 * knee], 0.01, decay, 10**eps)
+        assert 0.45 < at / flat < 0.75
+        assert beyond / flat == pytest.approx(0.01, rel=0.05)
+        assert said["Size of the gradients"] == "1"

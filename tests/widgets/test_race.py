@@ -127,6 +127,20 @@ def test_the_best_rate_is_the_best_of_the_grid() -> None:
     assert lr in race.GRID
 
 
+def test_no_best_rate_stands_at_an_end_of_the_grid(raced: Player) -> None:
+    rates = {float(text.split("lr ")[1]) for row in raced.readouts for text in row}
+    assert min(race.GRID) < min(rates)
+    assert max(rates) < max(race.GRID)
+
+
+def test_no_step_share_leaves_the_picture(trusted: Player) -> None:
+    for pane in trusted.panes:
+        tracks = [pane.paths, *(runner.paths for runner in pane.runners)]
+        heights = np.concatenate([path[:, 1] for track in tracks for path in track])
+        assert pane.y.low < heights.min()
+        assert heights.max() < pane.y.high
+
+
 def test_no_rule_wins_everywhere(raced: Player) -> None:
     steps = len(raced.controls[1].texts)
     last = np.array([[path[-1, 1] for path in runner.paths] for runner in raced.panes[1].runners])

@@ -11,7 +11,7 @@ from course.widgets import rotate_the_ravine, small_gradients
 from course.widgets.eps import POWERS, step_share
 from course.widgets.models.paths import follow
 from course.widgets.models.turned import ARRIVED, arrivals, scaled_condition, turned_ravine, turned_start
-from course.widgets.turned import RULES, make_rule
+from course.widgets.turned import RULES, TUNED, make_rule
 
 ANGLES = np.arange(0.0, 91.0, 15.0)
 
@@ -27,6 +27,14 @@ def test_all_angles_at_once_are_each_angle_alone(name: str) -> None:
 
 def test_momentum_does_not_see_how_the_ravine_is_turned() -> None:
     assert len(set(arrivals(HeavyBall(lr=0.5, momentum=0.9), 100.0, ANGLES, 400))) == 1
+
+
+def test_the_dashed_line_is_momentum_at_the_best_rate_of_the_slider() -> None:
+    slider = rotate_the_ravine().controls["lr"]
+    rates = np.arange(slider.min, slider.max + slider.step / 2, slider.step)
+    steps = [int(arrivals(HeavyBall(lr=lr, momentum=0.9), 100.0, 0.0, 400)[0]) for lr in rates]
+    assert int(arrivals(HeavyBall(lr=TUNED, momentum=0.9), 100.0, 0.0, 400)[0]) == min(steps)
+    assert TUNED in rates.round(9)
 
 
 @pytest.mark.parametrize("rule", [Adam(lr=0.2), AdaGrad(lr=0.5), RMSProp(lr=0.05, alpha=0.9)])

@@ -15,7 +15,7 @@ __all__ = ["COURSES", "GRID", "RULES", "Course", "Moved", "best", "run"]
 
 Floats = npt.NDArray[np.float64]
 
-GRID = tuple(float(f"{base}e{power}") for power in (-3, -2, -1, 0) for base in (1, 2, 5))  # 0.001 to 5
+GRID = tuple(float(f"{base}e{power}") for power in (-3, -2, -1, 0, 1) for base in (1, 2, 5))  # 0.001 to 50
 
 # Decay would pull to the origin, which is not where the minima are. Sophia's usual betas, (0.965, 0.99), are
 # made for thousands of steps: within sixty, h would still be close to its start at zero.
