@@ -170,7 +170,7 @@ def _(named_parameters: Any, weight_decay: float) -> Any:
 
 
 @group_slips(
-    "the generator read twice, frozen and tied ones too",
+    "the generator read twice, nothing skipped",
     WALKED + " And frozen parameters are in, and a weight that is shared comes twice.",
     "Walk once and fill both lists; skip what has requires_grad False, and what you have met already.",
 )
