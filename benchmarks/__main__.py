@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import figures, slider_latency
+from benchmarks import clinic, cluster, figures, loopback, slider_latency
 
 
 def machine() -> str:
@@ -36,6 +36,31 @@ def latency_rows() -> list[tuple[str, str, str]]:
     ]
 
 
+def clinic_rows() -> list[tuple[str, str, str]]:
+    """Return what being watched costs, a row for each loop."""
+    return [
+        (f"`clinic.watch`, {name}", f"{100 * (ratio - 1):.0f} %", f"of a step of {alone:.1f} ms; goal 25 %")
+        for name, (alone, ratio) in clinic.measure().items()
+    ]
+
+
+def cluster_rows() -> list[tuple[str, str, str]]:
+    """Return the simulation's times, and the loopback's bytes over the ledger's."""
+    found = [
+        (what, f"{seconds:.2f} s", f"64 simulated ranks; goal {goal:g} s")
+        for what, (seconds, goal) in cluster.measure().items()
+    ]
+    counted = loopback.measure()
+    if not counted:
+        return [*found, ("bytes on the loopback", "not measured", "no network namespaces here")]
+    name = max(counted, key=lambda name: counted[name][1] / counted[name][0])
+    over = 100 * (counted[name][1] / counted[name][0] - 1)
+    return [
+        *found,
+        ("bytes on the loopback over the ledger's, most", f"{over:.1f} %", f"{name}; 4 ranks; goal 2 %"),
+    ]
+
+
 def rows() -> list[tuple[str, str, str]]:
     """Measure, the whole test run last, and return ``(what, figure, note)``."""
     imports, checks = figures.import_times(), figures.check_times()
@@ -59,6 +84,8 @@ def rows() -> list[tuple[str, str, str]]:
             _mutants(mutants, killed, equivalent),
         ),
         *latency_rows(),
+        *clinic_rows(),
+        *cluster_rows(),
     ]
     seconds, closing = figures.test_run()
     return [*found, ("`make test`, installed", f"{seconds / 60:.1f} min", closing)]

@@ -281,6 +281,15 @@ def test_an_array_that_is_held_twice_counts_once():
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signal to a thread")
 def test_an_interrupt_ends_a_rank_that_loops_for_ever():
+    # A shell that runs tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupt_a_loop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupt_a_loop():
     def program(comm):
         while comm.rank == 1:
             pass

@@ -1,4 +1,4 @@
-"""What the ledger says is what the system counts: the loopback of a network of our own, on Linux."""
+"""Does the system count the bytes that the ledger counts? On the loopback of a network of our own (Linux)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
     import subprocess
     import numpy as np
@@ -61,13 +59,15 @@ def own_network() -> bool:
     return subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.skipif(not own_network(), reason="no network namespaces here")
-def test_the_loopback_counts_what_the_ledger_says():
+def measure() -> dict[str, tuple[int, int]]:
+    """Run each program on four real ranks; return the bytes that the ledger and the loopback counted.
+
+    The system counts headers, acknowledgements and the ranks' first greetings on top; on a busy machine also
+    what was sent twice.
+    """
+    if not own_network():
+        return {}
     command = ["unshare", "-rn", sys.executable, "-c", textwrap.dedent(SCRIPT)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     rows = [line.split(": ") for line in done.stdout.splitlines()]
-    assert len(rows) == 9
-    for name, told, counted in rows:
-        # Headers, acknowledgements and the ranks' first greetings come on top.
-        assert int(told) <= int(counted) <= 1.02 * int(told), name
+    return {name: (int(told), int(counted)) for name, told, counted in rows}
