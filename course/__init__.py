@@ -26,6 +26,7 @@ _MODULES = {
     "authoring",
     "averaging",
     "catalogue",
+    "clinic",
     "conventions",
     "data",
     "exercises",

@@ -78,6 +78,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             _conventions_options,
             _conventions,
         ),
+        ("doctor", "run a training script, and say why its model does not learn", _doctor_options, _doctor),
         ("build", "make the notebooks from solutions/NN_topic.py", _build_options, _build),
     ):
         command = subparsers.add_parser(name, help=text, description=f"{text}.", allow_abbrev=False)
@@ -127,6 +128,31 @@ def _build_options(parser: _Parser) -> None:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="the checkout (the one this is installed from)"
     )
+
+
+def _doctor_options(parser: _Parser) -> None:
+    parser.add_argument("--steps", type=_steps, metavar="N", help="stop after N steps of the optimizers")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=60.0, metavar="S", help="stop after S seconds (60); 0: never"
+    )
+    parser.add_argument("script", type=Path, help="your training script")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps: give a whole number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, or 0 for no limit")
+    return seconds
 
 
 def _conventions_options(parser: _Parser) -> None:
@@ -182,6 +208,30 @@ def _conventions(arguments: argparse.Namespace) -> int:
     if missing:
         print(f"\nno figure where {missing} would be needed: {INSTALL}")
     return OK
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from course.clinic import doctor
+
+    def show(visit: doctor.Visit) -> None:
+        for line in filter(None, (visit.stopped, visit.trouble)):
+            print(f"course doctor: {line}", file=sys.stderr)
+        if visit.exam.recorder.optimizers or visit.findings:
+            print(visit.exam.text)
+
+    try:
+        visit = doctor.examine(
+            arguments.script,
+            arguments.words,
+            steps=arguments.steps,
+            seconds=arguments.seconds or None,
+            at_end=show,
+        )
+    except doctor.UsageError as error:
+        print(f"course doctor: {error}", file=sys.stderr)
+        return USAGE
+    show(visit)
+    return visit.code
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,42 @@
+"""A healthy loop gives no error and no warning, and does not notice that it is watched."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from course import clinic
+from tests.clinic.healthy import LOOPS
+
+
+def run(name: str, watched: bool) -> tuple[list[torch.Tensor], list[clinic.Exam]]:
+    exams: list[clinic.Exam] = []
+
+    def watch(*args: Any, **kwargs: Any) -> Any:
+        if not watched:
+            return contextlib.nullcontext()
+        exams.append(clinic.watch(*args, quiet=True, **kwargs))
+        return exams[-1]
+
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
+    return LOOPS[name](watch), exams
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_healthy_loop_is_silent_and_bit_identical(name: str) -> None:
+    plain, _ = run(name, watched=False)
+    seen, (exam,) = run(name, watched=True)
+    assert [f for f in exam.findings if f.severity != "note"] == []
+    assert exam.facts.trouble == []
+    assert exam.facts.steps > 0
+    assert len(plain) == len(seen) > 1
+    for a, b in zip(plain, seen, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a.to_dense(), b.to_dense())
