@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 _BEGIN = re.compile(r"(\s+)### BEGIN SOLUTION\s*")
 _END = re.compile(r"\s+### END SOLUTION\s*")
@@ -18,12 +21,22 @@ class Stub:
     solution: tuple[str, ...]
 
     @classmethod
-    def of(cls, source: str, name: str) -> Stub:
-        """Cut the solution out of an exercise cell; ValueError says in a line what is amiss."""
+    def of(cls, source: str, name: str, broken: Callable[..., Any] | None = None) -> Stub:
+        """Cut the solution out of an exercise cell; ValueError says in a line what is amiss.
+
+        Where a function is to be mended, the body of ``broken`` takes the solution's place, behind a line
+        that raises until the learner deletes it: an untouched one is then 'not attempted'.
+        """
         lines = source.splitlines()
         begin, end, indent = _region(lines)
         _demand_one_function(source, name, begin, end)
         body = [f"{indent}# YOUR CODE HERE", f'{indent}raise NotImplementedError("write {name}")']
+        if broken is not None:
+            body = [
+                f"{indent}# YOUR CODE HERE: mend what stands below, and delete the next line",
+                f'{indent}raise NotImplementedError("mend {name}")',
+                *_body(broken),
+            ]
         stub = "\n".join([*lines[:begin], *body, *lines[end + 1 :]])
         return cls(stub, tuple(lines[begin + 1 : end]))
 
@@ -45,6 +58,15 @@ def _region(lines: list[str]) -> tuple[int, int, str]:
     indent = _BEGIN.fullmatch(lines[begins[0]])
     assert indent is not None
     return begins[0], ends[0], indent[1]
+
+
+def _body(function: Callable[..., Any]) -> list[str]:
+    """Return the lines of a function's body, without its docstring, as they stand in its file."""
+    source = inspect.getsource(function)
+    tree = ast.parse(source).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    first = tree.body[1 if ast.get_docstring(tree) is not None else 0]
+    return source.splitlines()[first.lineno - 1 :]
 
 
 def _demand_one_function(source: str, name: str, begin: int, end: int) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import difflib
 
-from course.exercises import lesson_00, lesson_01, lesson_03, lesson_04, lesson_05, lesson_06, lesson_08
+from course.exercises import (
+    lesson_00,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_08,
+)
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
 
 __all__ = ["ALL", "Case", "Exercise", "Fault", "Outcome", "Slip", "find"]
@@ -12,7 +21,7 @@ __all__ = ["ALL", "Case", "Exercise", "Fault", "Outcome", "Slip", "find"]
 # Every exercise by name, in the order of the lessons.
 ALL: dict[str, Exercise] = {
     exercise.name: exercise
-    for lesson in (lesson_00, lesson_01, lesson_03, lesson_04, lesson_05, lesson_06, lesson_08)
+    for lesson in (lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_08)
     for exercise in lesson.EXERCISES
 }
 

@@ -29,7 +29,7 @@ def test_the_solution_passes_with_all_points(exercise):
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_the_stub_is_not_attempted(exercise):
-    stub = Stub.of(solution_source(exercise.name), exercise.name).source
+    stub = Stub.of(solution_source(exercise.name), exercise.name, exercise.broken).source
     verdict = judge(exercise, function_from(stub, exercise.name))
     assert verdict.status == "not attempted"
     assert verdict.score == 0
