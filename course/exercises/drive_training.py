@@ -16,7 +16,7 @@ LEARNT = 0.5  # the share of an untrained model's loss that must not be left
 
 
 def data(kind: str, n: int, seed: int) -> tuple[Any, Any]:
-    """Return ``(x, y)`` as tensors: ``"digits"``, or the line y = 2x with targets (n, 1) or, ``flat``, (n,)."""
+    """Return ``(x, y)`` as tensors: digits, or the line y = 2x with targets (n, 1) or, "flat line", (n,)."""
     import torch
 
     from course.data import load_digits
@@ -30,12 +30,14 @@ def data(kind: str, n: int, seed: int) -> tuple[Any, Any]:
     return x, 2 * (x[:, 0] if kind == "flat line" else x)
 
 
-def training(kind: str, optimizer: str, **settings: float) -> Driver:
+def training(kind: str, optimizer: str, start: float | None = None, **settings: float) -> Driver:
     """Drive a loop ``(x, y, steps) -> (model, exam)``.
 
     Args:
         kind: what it learns, see ``data``.
-        optimizer: the class that was asked for. settings: what stands in its groups, such as ``lr``.
+        optimizer: the class that was asked for.
+        start: where all weights begin, if that was asked for; a few steps do not lead far from it.
+        settings: what stands in the optimizer's groups, such as ``lr``.
     """
 
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
@@ -51,8 +53,13 @@ def training(kind: str, optimizer: str, **settings: float) -> Driver:
                 result = answer(x.clone(), y.clone(), steps)
         finally:
             torch.set_grad_enabled(grad)
+            torch.set_num_threads(threads)
         model, exam = _pair(result)
         _note_what_was_asked(model, exam, optimizer, settings, out)
+        out.see(1, "the model has a nonlinearity", _bends(model, x))
+        if start is not None:
+            mean = sum(float(p.detach().float().mean()) for p in model.parameters())
+            out.see(1, f"the weights start at {start:g}", abs(mean - start) < 0.4)
         left = _loss_left(model, x, y)
         out.notes.append(f"loss left: {left:.3g}")
         if case.part == "edges":  # one step is too little for the clinic
@@ -98,6 +105,16 @@ def _note_what_was_asked(model: Any, exam: Any, name: str, settings: dict[str, f
     out.notes.append(f"parameters moved at the first step: {sum(p.update.first > 0 for p in mine)}")
 
 
+def _bends(model: Any, x: Any) -> bool:
+    """Say whether the model is more than a matrix and a bias: whether f(x) + f(-x) is not 2 f(0)."""
+    import torch
+
+    x = x.to(next((p.dtype for p in model.parameters()), torch.float32))
+    with torch.no_grad():
+        there, back, zero = (model(each).double() for each in (x, -x, torch.zeros_like(x)))
+    return bool((there + back - 2 * zero).abs().max() > 0.02 * (there - zero).abs().max())
+
+
 def _loss_left(model: Any, x: Any, y: Any) -> float:
     """Return the loss as a share of that of a model that knows nothing: a guess, or the mean."""
     import torch
@@ -116,7 +133,8 @@ def _ask_the_clinic(exam: Any, out: Outcome) -> None:
 
     found = [f for f in clinic.diagnose(exam.facts) if f.severity != "note"]
     out.notes.append(f"findings: {[f.code for f in found]}")
-    out.notes.append(f"strangers: {sorted(leaf.shape for leaf in exam.facts.leaves.values() if not leaf.owner)}")
+    strangers = {leaf.shape for leaf in exam.facts.leaves.values() if not leaf.owner}
+    out.notes.append(f"strangers: {sorted(strangers)}")
     out.notes.append(f"cuts: {sorted({cut.op for cut in exam.facts.cuts.values() if cut.reach})}")
     out.notes.append(f"shapes: {[pair[1:] for pair in exam.facts.broadcasts.values()]}")
     if found:

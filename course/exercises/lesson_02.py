@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from course.exercises import lesson_02_equivalent as equivalent
 from course.exercises import lesson_02_patients as patients
 from course.exercises.base import Case, Driver, Exercise, Slips
 from course.exercises.drive_training import training
 from course.exercises.late import F, clinic, nn, torch
-from course.exercises.lesson_02_abcd_slips import a_slips, b_slips, c_slips, d_slips
+from course.exercises.lesson_02_abc_slips import a_slips, b_slips, c_slips
+from course.exercises.lesson_02_d_slips import d_slips
 from course.exercises.lesson_02_efgh_slips import e_slips, f_slips, g_slips, h_slips
 from course.exercises.lesson_02_tools import TOOLS
 
@@ -85,7 +87,7 @@ def _patient(
     drive: Driver,
     slips: Slips,
     hints: tuple[str, ...],
-    equivalent: Mapping[str, str] | None = None,
+    same: Mapping[str, str] | None = None,
 ) -> Exercise:
     name = f"patient_{letter}"
     return Exercise(
@@ -99,7 +101,7 @@ def _patient(
         hints=hints,
         meaning=_MEANING,
         positions=frozenset(_MEANING),
-        equivalent=equivalent or {},
+        equivalent=same or {},
         broken=getattr(patients, name),
     )
 
@@ -115,6 +117,7 @@ EXERCISES = (
             "Run the loop once, and read what the clinic says of it.",
             "What does backward() do when .grad is not empty?",
         ),
+        equivalent.A,
     ),
     _patient(
         "b",
@@ -126,6 +129,7 @@ EXERCISES = (
             "A module finds its layers among its attributes. It does not look into Python's own containers.",
             "torch.nn has a container that looks like a list and registers what is in it.",
         ),
+        equivalent.B,
     ),
     _patient(
         "c",
@@ -137,6 +141,7 @@ EXERCISES = (
             "An optimizer reads model.parameters() once, when it is made.",
             "Two lines stand in the wrong order.",
         ),
+        equivalent.C,
     ),
     _patient(
         "d",
@@ -148,6 +153,7 @@ EXERCISES = (
             "A tensor that is made from numbers does not know where these came from.",
             "cross_entropy takes what the model returns, as it is.",
         ),
+        equivalent.D,
     ),
     _patient(
         "e",
@@ -170,6 +176,7 @@ EXERCISES = (
             "(n, 1) against (n,) is broadcast to (n, n): each prediction meets every target.",
             "Drop the second dimension of the prediction, or give the target one.",
         ),
+        equivalent.F,
     ),
     _patient(
         "g",
@@ -181,17 +188,19 @@ EXERCISES = (
             "requires_grad is an attribute of tensors. What happens when one sets it on a module?",
             "Modules have a method for this; its name ends with an underscore.",
         ),
+        equivalent.G,
     ),
     _patient(
         "h",
         float_reference,
-        training("digits", "Adam", lr=0.01),
+        training("digits", "Adam", start=8.0, lr=0.01),
         h_slips,
         (
             "bfloat16 keeps eight binary digits. Which number comes after 8?",
             "Compute torch.tensor(8.0, dtype=torch.bfloat16) - 0.01.",
             "Keep the weights in float32. The products may well be computed in bfloat16, by torch.autocast.",
         ),
+        equivalent.H,
     ),
     *TOOLS,
 )

@@ -15,7 +15,7 @@ e_slips, f_slips, g_slips, h_slips = Slips(), Slips(), Slips(), Slips()
 
 # ---------------------------------------------------------------- E: cleared before the step
 def _in_order(x: Any, y: Any, steps: int, turn: Any) -> Any:
-    """Run patient E's network; ``turn(optimizer, loss)`` is one turn of the loop, ``loss()`` the forward pass."""
+    """Run patient E's network; ``turn(optimizer, loss)`` is one turn, ``loss()`` the forward pass."""
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
     with clinic.watch(model, optimizer) as exam:
@@ -61,8 +61,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @e_slips(
     "step before backward",
-    "The step comes before backward(), so that it uses the gradient of the turn before; the first finds none, "
-    "and the last gradient is never used.",
+    "The step comes before backward(), so that it uses the gradient of the turn before; the first finds "
+    "none, and the last gradient is never used.",
     "First the gradient, then the step that uses it.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -187,8 +187,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @g_slips(
     "unfrozen after the optimizer had chosen",
-    "The optimizer took the parameters that required a gradient, and only then were the others unfrozen: they "
-    "get gradients, and no optimizer holds them.",
+    "The optimizer took the parameters that required a gradient, and only then were the others unfrozen: "
+    "they get gradients, and no optimizer holds them.",
     "Which comes first?",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -226,8 +226,9 @@ def _(x: Any, y: Any, steps: int) -> Any:
 # ---------------------------------------------------------------- H: steps lost to rounding
 def _in_bfloat16(x: Any, y: Any, steps: int, lr: float = 0.01, after: Any = lambda model: None) -> Any:
     """Run patient H's loop; ``after(model)`` comes after each step."""
-    model = nn.Linear(64, 10, bias=False).to(torch.bfloat16)
+    model = nn.Linear(64, 10, bias=False)
     nn.init.constant_(model.weight, 8.0)
+    model = model.to(torch.bfloat16)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     with clinic.watch(model, optimizer) as exam:
         for _ in range(steps):
@@ -240,16 +241,16 @@ def _in_bfloat16(x: Any, y: Any, steps: int, lr: float = 0.01, after: Any = lamb
 
 h_slips(
     "the loop as it was",
-    "Next to 8, the numbers of bfloat16 are 1/32 and 1/16 apart. A step of 0.01 is less than half of that, so "
-    "8 - 0.01 rounds back to 8, every time.",
+    "Next to 8, the numbers of bfloat16 are 1/32 and 1/16 apart. A step of 0.01 is less than half of that, "
+    "so 8 - 0.01 rounds back to 8, every time.",
     "Which numbers have to be precise: those that are multiplied, or those that steps are added to?",
 )(patients.patient_h)
 
 
 @h_slips(
     "a larger learning rate instead",
-    "You raised the learning rate until the steps could be seen. Now they are as coarse as the numbers, and it "
-    "is no longer the rate that was asked for.",
+    "You raised the learning rate until the steps could be seen. Now they are as coarse as the numbers, "
+    "and it is no longer the rate that was asked for.",
     "Leave lr at 0.01, and give the weights more digits.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:

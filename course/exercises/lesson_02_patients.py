@@ -6,8 +6,6 @@ clinic, and returns ``(model, exam)``. What is wrong is named where the slips ar
 
 from __future__ import annotations
 
-from typing import Any
-
 from course.exercises.late import F, clinic, nn, torch
 
 __all__ = [
@@ -22,7 +20,7 @@ __all__ = [
 ]
 
 
-def patient_a(x: Any, y: Any, steps: int) -> Any:
+def patient_a(x, y, steps):
     """Fit a line."""
     model = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
@@ -34,16 +32,16 @@ def patient_a(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_b(x: Any, y: Any, steps: int) -> Any:
+def patient_b(x, y, steps):
     """Read digits with two hidden layers."""
 
-    class Network(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
+    class Network(nn.Module):
+        def __init__(self):
             super().__init__()
             self.hidden = [nn.Linear(64, 24), nn.Linear(24, 16)]
             self.output = nn.Linear(16, 10)
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x):
             for layer in self.hidden:
                 x = torch.tanh(layer(x))
             return self.output(x)
@@ -58,7 +56,7 @@ def patient_b(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_c(x: Any, y: Any, steps: int) -> Any:
+def patient_c(x, y, steps):
     """Read digits with a network that could tell two classes apart, and gets a head for ten."""
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -71,21 +69,21 @@ def patient_c(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_d(x: Any, y: Any, steps: int) -> Any:
+def patient_d(x, y, steps):
     """Read digits."""
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     with clinic.watch(model, optimizer) as exam:
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y).item()
-            loss = torch.tensor(loss, requires_grad=True)
+            loss = F.cross_entropy(model(x), y)
+            loss = torch.tensor(loss.item(), requires_grad=True)
             loss.backward()
             optimizer.step()
     return model, exam
 
 
-def patient_e(x: Any, y: Any, steps: int) -> Any:
+def patient_e(x, y, steps):
     """Read digits, with weight decay."""
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
@@ -98,7 +96,7 @@ def patient_e(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_f(x: Any, y: Any, steps: int) -> Any:
+def patient_f(x, y, steps):
     """Fit a line to targets of shape (n,)."""
     model = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
@@ -111,7 +109,7 @@ def patient_f(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_g(x: Any, y: Any, steps: int) -> Any:
+def patient_g(x, y, steps):
     """Read digits: everything was frozen; a new head has come, and the first layer shall learn again."""
     model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
     for parameter in model.parameters():
@@ -127,10 +125,11 @@ def patient_g(x: Any, y: Any, steps: int) -> Any:
     return model, exam
 
 
-def patient_h(x: Any, y: Any, steps: int) -> Any:
+def patient_h(x, y, steps):
     """Read digits with a linear model whose weights all start at 8."""
-    model = nn.Linear(64, 10, bias=False).to(torch.bfloat16)
+    model = nn.Linear(64, 10, bias=False)
     nn.init.constant_(model.weight, 8.0)
+    model = model.to(torch.bfloat16)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     with clinic.watch(model, optimizer) as exam:
         for _ in range(steps):

@@ -54,7 +54,7 @@ def drive_ratio(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
 def ratio_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
     w = np.array([3.0, 4.0])
-    yield Case("one parameter", {"before": {"w": w}, "after": {"w": w + [0.0, 0.1]}})
+    yield Case("one parameter", {"before": {"w": w}, "after": {"w": w + np.array([0.0, 0.1])}})
     yield Case("a weight that turns", {"before": {"w": w}, "after": {"w": w[::-1].copy()}})
     shapes: tuple[tuple[int, ...], ...] = ((3, 4), (4,), (2, 1, 3))
     for seed, scale in enumerate((1e-3, 1e-1)):
@@ -65,9 +65,13 @@ def ratio_cases() -> Iterator[Case]:
     yield Case("one that stands still", {"before": before, "after": {"moved": w + 0.1, "still": w}})
     zero = {"weight": w, "bias": np.zeros(2)}
     yield Case("a bias of zeros that stays", {"before": zero, "after": zero | {"weight": w + 1}}, "edges")
-    yield Case("a bias of zeros that moves", {"before": zero, "after": {k: v + 1 for k, v in zero.items()}}, "edges")
+    yield Case(
+        "a bias of zeros that moves",
+        {"before": zero, "after": {k: v + 0.1 for k, v in zero.items()}},
+        "edges",
+    )
     for scale in (1e-12, 1e12):
-        pair = {"before": {"w": scale * w}, "after": {"w": scale * (w + [0.01, 0.0])}}
+        pair = {"before": {"w": scale * w}, "after": {"w": scale * (w + np.array([0.01, 0.0]))}}
         yield Case(f"weights around {scale:g}", pair, "edges")
     single = {"before": {"w": w.astype(np.float32)}, "after": {"w": (w * 1.01).astype(np.float32)}}
     yield Case("float32", single, "edges")
@@ -182,6 +186,14 @@ TOOLS = (
             "np.linalg.norm gives the length of an array of any shape, when it gets nothing but the array.",
             "Weights of zero have no length to divide by: decide by whether they have moved.",
         ),
+        equivalent={
+            "moved = np.linalg.norm(after[name] - before[name]) -> size = np.linalg.norm(before[name])": (
+                "swapped: neither line needs the other"
+            ),
+            "moved = np.linalg.norm(after[name] - before[name]) -> "
+            "moved = np.linalg.norm(before[name] - after[name])": "a norm has no sign",
+            "ratios[name] = 0.0 -> ratios[name] = -0.0": "they are equal",
+        },
     ),
     Exercise(
         name="find_missing_parameters",
@@ -192,10 +204,14 @@ TOOLS = (
         make_cases=missing_cases,
         slips=tuple(missing_slips),
         hints=(
-            "First collect what the optimizer holds: each entry of optimizer.param_groups has a list 'params'.",
+            "First collect what the optimizer holds: each entry of optimizer.param_groups has a list "
+            "'params'.",
             "Two tensors can be equal and not the same. id(p) is different for each object.",
             "Then walk over model.named_parameters(), and leave out what is held, and what is frozen.",
         ),
         positions=frozenset({"number of names"}),
+        equivalent={
+            "for group in optimizer.param_groups: -> missing = []": "swapped: neither needs the other",
+        },
     ),
 )

@@ -49,8 +49,8 @@ def _(before: Arrays, after: Arrays) -> Any:
 
 @ratio_slips(
     "a small number below instead of a guard",
-    "You add a small number to the norm of the weights: a weight of zero that moves gets some large ratio that "
-    "depends on that number, and tiny weights get a wrong one.",
+    "You add a small number to the norm of the weights: a weight of zero that moves gets some large ratio "
+    "that depends on that number, and tiny weights get a wrong one.",
     "Treat the norm of exactly zero as a case of its own.",
 )
 def _(before: Arrays, after: Arrays) -> Any:
@@ -90,8 +90,8 @@ def _(before: Arrays, after: Arrays) -> Any:
 
 @ratio_slips(
     "element by element",
-    "You divide each element by its own and take the mean. One weight that happens to be near zero then rules "
-    "it all.",
+    "You divide each element by its own and take the mean. One weight that happens to be near zero then "
+    "rules it all.",
     "Take the norm of each array first.",
 )
 def _(before: Arrays, after: Arrays) -> Any:

@@ -19,6 +19,7 @@ PLAYERS = [
     "small_gradients()",
     "trust_ratio_by_batch()",
     "race_of_rules()",
+    "illnesses()",
 ]
 LIVE = [
     "drag_a_step()",

@@ -1,4 +1,4 @@
-"""The slips of lesson 02, patients A to D: the loop as it was, and repairs that go half the way."""
+"""The slips of lesson 02, patients A to C: the loop as it was, and repairs that go half the way."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from course.exercises import lesson_02_patients as patients
 from course.exercises.base import Slips
 from course.exercises.late import F, clinic, nn, torch
 
-__all__ = ["a_slips", "b_slips", "c_slips", "d_slips"]
+__all__ = ["a_slips", "b_slips", "c_slips"]
 
-a_slips, b_slips, c_slips, d_slips = Slips(), Slips(), Slips(), Slips()
+a_slips, b_slips, c_slips = Slips(), Slips(), Slips()
 
 
 # ---------------------------------------------------------------- A: gradients are never cleared
 a_slips(
     "the loop as it was",
-    "Nothing clears the gradients: each backward adds to all that came before, and the line swings about its "
-    "target like a ball without friction.",
+    "Nothing clears the gradients: each backward adds to all that came before, and the line swings about "
+    "its target like a ball without friction.",
     "Which of the five operations of a training step is missing?",
 )(patients.patient_a)
 
 
 @a_slips(
     "cleared once, before the loop",
-    "You clear the gradients once, before the first step, when there is nothing to clear; inside the loop they "
-    "still add up.",
+    "You clear the gradients once, before the first step, when there is nothing to clear; inside the loop "
+    "they still add up.",
     "The clearing belongs to every step.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -61,8 +61,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @a_slips(
     "a smaller learning rate instead",
-    "You made the steps smaller. That slows the swinging down, and does not end it; the learning rate was not "
-    "the illness.",
+    "You made the steps smaller. That slows the swinging down, and does not end it; the learning rate was "
+    "not the illness.",
     "Leave lr at 0.2, and ask what is in .grad at the second step.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -97,7 +97,7 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 # ---------------------------------------------------------------- B: layers in a plain list
 def _train(model: Any, parameters: Any, x: Any, y: Any, steps: int, lr: float = 0.05) -> Any:
-    """Train as patients B to D and G do, with Adam on these parameters."""
+    """Train as patients B and C do, with Adam on these parameters."""
     optimizer = torch.optim.Adam(parameters, lr=lr)
     with clinic.watch(model, optimizer) as exam:
         for _ in range(steps):
@@ -144,8 +144,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @b_slips(
     "given to the optimizer by hand",
-    "You gave the layers' parameters to the optimizer yourself. They train, but the model still does not know "
-    "them: state_dict() will not save them, and model.to(device) will leave them behind.",
+    "You gave the layers' parameters to the optimizer yourself. They train, but the model still does not "
+    "know them: state_dict() will not save them, and model.to(device) will leave them behind.",
     "Mend the model, not the optimizer.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -170,8 +170,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @b_slips(
     "registered after the optimizer was made",
-    "You registered the layers, but only after the optimizer had read model.parameters(). It holds the output "
-    "layer alone.",
+    "You registered the layers, but only after the optimizer had read model.parameters(). It holds the "
+    "output layer alone.",
     "The optimizer takes what the model has at the moment it is made.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
@@ -189,8 +189,8 @@ def _headless() -> Any:
 
 c_slips(
     "the loop as it was",
-    "The optimizer was made while the model still had its old head. It goes on holding that one; the new head "
-    "gets gradients, and nobody steps it.",
+    "The optimizer was made while the model still had its old head. It goes on holding that one; the new "
+    "head gets gradients, and nobody steps it.",
     "When does an optimizer read model.parameters()?",
 )(patients.patient_c)
 
@@ -249,83 +249,5 @@ def _(x: Any, y: Any, steps: int) -> Any:
             model[2] = nn.Linear(16, 10)
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-    return model, exam
-
-
-# ---------------------------------------------------------------- D: cut off by item()
-def _treat(x: Any, y: Any, steps: int, loss_of: Any) -> Any:
-    """Run patient D's loop, with the loss as ``loss_of(model)`` has it."""
-    model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
-    with clinic.watch(model, optimizer) as exam:
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss_of(model).backward()
-            optimizer.step()
-    return model, exam
-
-
-d_slips(
-    "the loop as it was",
-    "item() makes a plain number of the loss, and the tensor made from it knows nothing of the model. "
-    "requires_grad=True only silences the error.",
-    "Call backward() on the loss itself. item() is for printing.",
-)(patients.patient_d)
-
-
-@d_slips(
-    "detach moved to the loss",
-    "The loss is now computed from the model's own scores, and then cut off itself. Wherever the cut is, "
-    "nothing behind it gets a gradient.",
-    "Leave the cut out instead of moving it.",
-)
-def _(x: Any, y: Any, steps: int) -> Any:
-    return _treat(x, y, steps, lambda model: F.cross_entropy(model(x), y).detach().requires_grad_())
-
-
-@d_slips(
-    ".data instead of detach",
-    "`.data` is an older way to say detach: the numbers without the history.",
-    "Use what the model returns as it is.",
-)
-def _(x: Any, y: Any, steps: int) -> Any:
-    return _treat(x, y, steps, lambda model: F.cross_entropy(model(x).data.requires_grad_(), y))
-
-
-@d_slips(
-    "the scores through NumPy",
-    "Now it is the scores that leave PyTorch and come back as a new tensor. Its gradient ends there, and the "
-    "model never hears of it.",
-    "The loss must be computed from the very tensor that the model returned.",
-)
-def _(x: Any, y: Any, steps: int) -> Any:
-    def loss_of(model: Any) -> Any:
-        return F.cross_entropy(torch.tensor(model(x).detach().numpy(), requires_grad=True), y)
-
-    return _treat(x, y, steps, loss_of)
-
-
-@d_slips(
-    "detached after the first layer",
-    "The last layer trains now. The first does not: its output is still detached before it goes on.",
-    "No detach anywhere between the parameters and the loss.",
-)
-def _(x: Any, y: Any, steps: int) -> Any:
-    return _treat(x, y, steps, lambda model: F.cross_entropy(model[1:](model[0](x).detach()), y))
-
-
-@d_slips(
-    "no backward at all",
-    "There is no backward() left. Every .grad is None, and step() passes over such parameters in silence.",
-    "The step needs gradients; only backward() makes them.",
-)
-def _(x: Any, y: Any, steps: int) -> Any:
-    model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
-    with clinic.watch(model, optimizer) as exam:
-        for _ in range(steps):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y)
             optimizer.step()
     return model, exam
