@@ -12,7 +12,7 @@ from course.exercises.draw import plain
 
 __all__ = ["LEARNT", "data", "training"]
 
-LEARNT = 0.5  # the share of an untrained model's loss that must not be left
+LEARNT = 0.5  # the share of the loss of guessing that may be left
 
 
 def data(kind: str, n: int, seed: int) -> tuple[Any, Any]:
@@ -30,13 +30,16 @@ def data(kind: str, n: int, seed: int) -> tuple[Any, Any]:
     return x, 2 * (x[:, 0] if kind == "flat line" else x)
 
 
-def training(kind: str, optimizer: str, start: float | None = None, **settings: float) -> Driver:
+def training(
+    kind: str, optimizer: str, start: float | None = None, left: float = LEARNT, **settings: float
+) -> Driver:
     """Drive a loop ``(x, y, steps) -> (model, exam)``.
 
     Args:
         kind: what it learns, see ``data``.
         optimizer: the class that was asked for.
         start: where all weights begin, if that was asked for; a few steps do not lead far from it.
+        left: the share of the loss of guessing that may be left at the end.
         settings: what stands in the optimizer's groups, such as ``lr``.
     """
 
@@ -60,12 +63,12 @@ def training(kind: str, optimizer: str, start: float | None = None, **settings: 
         if start is not None:
             mean = sum(float(p.detach().float().mean()) for p in model.parameters())
             out.see(1, f"the weights start at {start:g}", abs(mean - start) < 0.4)
-        left = _loss_left(model, x, y)
-        out.notes.append(f"loss left: {left:.3g}")
+        loss = _loss_left(model, x, y)
+        out.notes.append(f"loss left: {loss:.3g}")
         if case.part == "edges":  # one step is too little for the clinic
             return
         _ask_the_clinic(exam, out)
-        out.see(steps, "the loss has fallen by half", left < LEARNT)
+        out.see(steps, f"the loss is below {left:g} of guessing", loss < left)
 
     return drive
 
@@ -99,7 +102,7 @@ def _note_what_was_asked(model: Any, exam: Any, name: str, settings: dict[str, f
     out.see(1, "number of steps", facts.steps)
     out.see(1, f"the optimizer is {name}", [type(one).__name__ for one in optimizers] == [name])
     for key, value in settings.items():
-        out.see(1, key, next((g[key] for g in groups if g.get(key) != value), value))
+        out.see(1, key, next((g.get(key, np.nan) for g in groups if g.get(key) != value), value))
     mine = [p for p in facts.params if p.owner is not None]
     out.see(1, "number of parameters that move", sum(p.update.high > 0 for p in mine))
     out.notes.append(f"parameters moved at the first step: {sum(p.update.first > 0 for p in mine)}")

@@ -193,7 +193,7 @@ EXERCISES = (
     _patient(
         "h",
         float_reference,
-        training("digits", "Adam", start=8.0, lr=0.01),
+        training("digits", "Adam", start=8.0, left=0.75, lr=0.01),
         h_slips,
         (
             "bfloat16 keeps eight binary digits. Which number comes after 8?",

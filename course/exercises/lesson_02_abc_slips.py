@@ -110,7 +110,7 @@ def _train(model: Any, parameters: Any, x: Any, y: Any, steps: int, lr: float = 
 def _network(keep: Any) -> Any:
     """Return patient B's network; ``keep(network, layers)`` stores the hidden layers and returns them."""
 
-    class Network(nn.Module):  # type: ignore[misc, name-defined]
+    class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layers = keep(self, [nn.Linear(64, 24), nn.Linear(24, 16)])

@@ -212,7 +212,7 @@ def _(x: Any, y: Any, steps: int) -> Any:
     "What is frozen by requires_grad needs no detach; what should learn must not have one.",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
-    class Detach(nn.Module):  # type: ignore[misc, name-defined]
+    class Detach(nn.Module):
         def forward(self, x: Any) -> Any:
             return torch.relu(x.detach())
 

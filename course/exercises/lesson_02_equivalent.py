@@ -21,9 +21,8 @@ def _old_head(classes: int) -> dict[str, str]:
 
 A = {"optimizer.zero_grad() -> loss = F.mse_loss(model(x), y)": _GRAD}
 B = {
-    "self.hidden = nn.ModuleList([nn.Linear(64, 24), nn.Linear(24, 16)]) -> self.output = nn.Linear(16, 10)": (
-        "the layers may be made in any order"
-    ),
+    "self.hidden = nn.ModuleList([nn.Linear(64, 24), nn.Linear(24, 16)]) -> "
+    "self.output = nn.Linear(16, 10)": "swapped: the layers may be made in any order",
 }
 C = _old_head(2)
 D = {"optimizer.zero_grad() -> loss = F.cross_entropy(model(x), y)": _GRAD}

@@ -14,7 +14,7 @@ __all__ = ["illnesses"]
 
 FIRST, LAST, LOSS = COLORS["blue"], COLORS["vermillion"], COLORS["purple"]
 STEP = np.arange(1.0, model.STEPS + 1)
-SIZE = {"width": 222, "height": 250}
+WIDTH, HEIGHT = 222, 250  # of a pane, pixels: three stand side by side
 POWERS = {
     -6: "10⁻⁶",
     -5: "10⁻⁵",
@@ -91,7 +91,7 @@ def _losses(frames: list[model.Course]) -> Pane:
     healthy = model.course_of(model.HEALTHY).loss
     return Pane(
         "Loss", _steps(), y, [_line(run.loss, y) for run in frames], layers=[_dashed(healthy, y, MUTED)],
-        notes=[Note(58, 0.45, "healthy", MUTED, "end")], style="line", color=LOSS, **SIZE,
+        notes=[Note(58, 0.45, "healthy", MUTED, "end")], style="line", color=LOSS, width=WIDTH, height=HEIGHT,
     )  # fmt: skip
 
 
@@ -109,7 +109,8 @@ def _by_layer(
     return Pane(
         title, _steps(), y, [_line(run["first"], y) for run in runs],
         layers=[_dashed(healthy["first"], y, FIRST), _dashed(healthy["last"], y, LAST)],
-        style="line", color=FIRST, runners=[Runner([_line(run["last"], y) for run in runs], LAST)], **SIZE,
+        style="line", color=FIRST, runners=[Runner([_line(run["last"], y) for run in runs], LAST)],
+        width=WIDTH, height=HEIGHT,
     )  # fmt: skip
 
 
