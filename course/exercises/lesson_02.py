@@ -193,12 +193,12 @@ EXERCISES = (
     _patient(
         "h",
         float_reference,
-        training("digits", "Adam", start=8.0, left=0.75, lr=0.01),
+        training("digits", "Adam", start=8.0, left=0.9, lr=0.01),
         h_slips,
         (
             "bfloat16 keeps eight binary digits. Which number comes after 8?",
             "Compute torch.tensor(8.0, dtype=torch.bfloat16) - 0.01.",
-            "Keep the weights in float32. The products may well be computed in bfloat16, by torch.autocast.",
+            "Keep the weights in float32. Then the model takes x as it comes.",
         ),
         equivalent.H,
     ),
