@@ -160,8 +160,9 @@ print("the clinic finds:", ", ".join(finding.code for finding in exam.findings))
 # ## See
 #
 # Eight anonymous patients. Each is the same network on the same digits as the healthy run (dashed), with one
-# thing wrong. Choose a patient. Look at the loss, then at the gradients of the first and the last layer, then
-# at how far a step moves them. **Name the cause before you move the second slider**, which reveals it.
+# thing wrong. Choose a patient and follow the run with the second slider. Look at the loss, then at the
+# gradients of the first and the last layer, then at how far a step moves them. **Name the cause before you
+# reach the last step**, which tells it.
 
 # %%
 illnesses()

@@ -29,47 +29,53 @@ POWERS = {
 
 
 def illnesses() -> Player:
-    """Return a player: choose a patient, look, name the cause, then reveal it."""
+    """Return a player: choose a patient, follow the run, name the cause; the last step tells it."""
     runs = [model.course_of(each) for each in model.PATIENTS]
-    frames = [run for run in runs for _ in range(2)]  # the cause hidden, then shown
+    steps = range(model.STEPS)
     return Player(
         title="Eight patients and a healthy run",
         caption=(
-            f"The same network on the same {model.EXAMPLES} digits for {model.STEPS} steps of SGD. Dashed: "
-            "the healthy run. Left the loss. In the middle what is in .grad when the step is taken, on the "
-            "right how far the step moves the layer as a share of its weights: blue the first layer, "
-            "vermillion the last. A line at the bottom is exactly zero. Name the cause, then reveal it."
+            f"The same network on the same {model.EXAMPLES} digits, {model.STEPS} steps of SGD. Dashed: the "
+            "healthy run. Left the loss. In the middle what is in .grad when the step is taken, on the right "
+            "how far the step moves the layer as a share of its weights: blue the first layer, vermillion the "
+            "last. A line at the bottom is exactly zero. Name the cause; the last step tells it."
         ),
-        panes=[_losses(frames), _gradients(frames), _ratios(frames)],
+        panes=[_losses(runs), _gradients(runs), _ratios(runs)],
         controls=[
             Control(
                 "Patient",
                 [str(i) for i in range(1, len(runs) + 1)],
                 marks=[Mark(0, "1"), Mark(len(runs) - 1, "8")],
             ),
-            Control("Cause", ["hidden", "shown"], marks=[Mark(0, "hidden"), Mark(1, "shown")]),
+            Control(
+                "Step",
+                [str(step + 1) for step in steps],
+                start=model.STEPS // 2 - 1,
+                marks=[Mark(model.STEPS - 1, "cause")],
+            ),
         ],
         labels=[
             "Cause",
-            "Loss at the end",
+            "Loss",
             "Gradient, first layer",
             "last layer",
             "Step, first layer",
             "last layer",
         ],
         readouts=[
-            (cause, *_figures(run))
+            (each.cause if step == steps[-1] else "?", *_figures(run, step))
             for run, each in zip(runs, model.PATIENTS, strict=True)
-            for cause in ("hidden", each.cause)
+            for step in steps
         ],
+        growing=True,
     )
 
 
-def _figures(run: model.Course) -> tuple[str, ...]:
-    """Return the loss at the end, and the medians over the steps of gradients and ratios."""
-    gradients = [plain(float(np.median(run.gradient[name]))) for name in ("first", "last")]
-    ratios = [percent(float(np.median(run.ratio[name]))) for name in ("first", "last")]
-    return plain(float(run.loss[-1])), *gradients, *ratios
+def _figures(run: model.Course, step: int) -> tuple[str, ...]:
+    """Return the loss, the gradients and the ratios at a step."""
+    gradients = [plain(float(run.gradient[name][step])) for name in ("first", "last")]
+    ratios = [percent(float(run.ratio[name][step])) for name in ("first", "last")]
+    return plain(float(run.loss[step])), *gradients, *ratios
 
 
 def _line(values: np.ndarray, axis: Axis) -> np.ndarray:
@@ -86,11 +92,11 @@ def _dashed(values: np.ndarray, axis: Axis, color: str) -> Layer:
     return Layer([_line(values, axis)], stroke=color, width=1.5, dash="40 40")
 
 
-def _losses(frames: list[model.Course]) -> Pane:
+def _losses(runs: list[model.Course]) -> Pane:
     y = Axis("loss (nats)", 0.0, 5.0, [(float(t), str(t)) for t in range(6)])
     healthy = model.course_of(model.HEALTHY).loss
     return Pane(
-        "Loss", _steps(), y, [_line(run.loss, y) for run in frames], layers=[_dashed(healthy, y, MUTED)],
+        "Loss", _steps(), y, [_line(run.loss, y) for run in runs], layers=[_dashed(healthy, y, MUTED)],
         notes=[Note(58, 0.45, "healthy", MUTED, "end")], style="line", color=LOSS, width=WIDTH, height=HEIGHT,
     )  # fmt: skip
 
@@ -114,11 +120,11 @@ def _by_layer(
     )  # fmt: skip
 
 
-def _gradients(frames: list[model.Course]) -> Pane:
+def _gradients(runs: list[model.Course]) -> Pane:
     healthy = model.course_of(model.HEALTHY).gradient
-    return _by_layer("Gradient", "norm of .grad", -4, 2, [run.gradient for run in frames], healthy)
+    return _by_layer("Gradient", "norm of .grad", -4, 2, [run.gradient for run in runs], healthy)
 
 
-def _ratios(frames: list[model.Course]) -> Pane:
+def _ratios(runs: list[model.Course]) -> Pane:
     healthy = model.course_of(model.HEALTHY).ratio
-    return _by_layer("Step", "norm of update / of weights", -6, 1, [run.ratio for run in frames], healthy)
+    return _by_layer("Step", "norm of update / of weights", -6, 1, [run.ratio for run in runs], healthy)

@@ -31,13 +31,14 @@ def test_a_small_page_without_ids_or_exponents(player: Player) -> None:
     assert page == illnesses().html()
 
 
-def test_the_cause_is_hidden_until_it_is_asked_for(player: Player) -> None:
+def test_the_cause_is_told_at_the_last_step_and_not_before(player: Player) -> None:
     assert len(BY_CAUSE) == len(model.PATIENTS) == 8
+    told = [row[0] for row in player.readouts]
     for i, each in enumerate(model.PATIENTS):
-        hidden, shown = player.readouts[2 * i : 2 * i + 2]
-        assert hidden[0] == "hidden"
-        assert shown[0] == each.cause
-        assert hidden[1:] == shown[1:]
+        own = told[i * model.STEPS : (i + 1) * model.STEPS]
+        assert set(own[:-1]) == {"?"}
+        assert own[-1] == each.cause
+    assert player.readouts[player.start][0] == "?"
 
 
 def test_the_healthy_run_learns_and_no_patient_does_as_well() -> None:
