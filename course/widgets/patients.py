@@ -36,9 +36,9 @@ def illnesses() -> Player:
         title="Eight patients and a healthy run",
         caption=(
             f"The same network on the same {model.EXAMPLES} digits, {model.STEPS} steps of SGD. Dashed: the "
-            "healthy run. Left the loss. In the middle what is in .grad when the step is taken, on the right "
-            "how far the step moves the layer as a share of its weights: blue the first layer, vermillion the "
-            "last. A line at the bottom is exactly zero. Name the cause; the last step tells it."
+            "healthy run. Left the loss. In the middle what is in .grad when the step is taken, right "
+            "how far the step moves the layer as a share of its weights: blue the first layer, vermillion "
+            "the last. A line at the bottom is exactly zero. Name the cause; the last step tells it."
         ),
         panes=[_losses(runs), _gradients(runs), _ratios(runs)],
         controls=[
@@ -79,9 +79,9 @@ def _figures(run: model.Course, step: int) -> tuple[str, ...]:
 
 
 def _line(values: np.ndarray, axis: Axis) -> np.ndarray:
-    """Return a curve; what is out of the picture runs along its edge."""
+    """Return a curve; what is out of the picture runs along the lowest tick or the upper edge."""
     seen = np.nan_to_num(values, nan=axis.high, posinf=axis.high)
-    return np.stack([STEP, np.clip(seen, axis.low, axis.high)], axis=1)
+    return np.stack([STEP, np.clip(seen, axis.ticks[0][0], axis.high)], axis=1)
 
 
 def _steps() -> Axis:
@@ -97,7 +97,7 @@ def _losses(runs: list[model.Course]) -> Pane:
     healthy = model.course_of(model.HEALTHY).loss
     return Pane(
         "Loss", _steps(), y, [_line(run.loss, y) for run in runs], layers=[_dashed(healthy, y, MUTED)],
-        notes=[Note(58, 0.45, "healthy", MUTED, "end")], style="line", color=LOSS, width=WIDTH, height=HEIGHT,
+        notes=[Note(2, 0.3, "dashed: healthy", MUTED)], style="line", color=LOSS, width=WIDTH, height=HEIGHT,
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _by_layer(
 ) -> Pane:
     """Return a pane with a curve for the first and one for the last layer."""
     ticks = [(10.0**low, "0"), *((10.0**power, POWERS[power]) for power in range(low + 1, high + 1))]
-    y = Axis(label, 10.0**low, 10.0**high, ticks, log=True)
+    y = Axis(label, 10.0 ** (low - 0.3), 10.0**high, ticks, log=True)
     return Pane(
         title, _steps(), y, [_line(run["first"], y) for run in runs],
         layers=[_dashed(healthy["first"], y, FIRST), _dashed(healthy["last"], y, LAST)],
