@@ -464,5 +464,5 @@ print(
 #   examples.
 # - A training loop is two short functions, and you have written both.
 #
-# Next: [03 Gradient descent](03_gradient_descent.ipynb), where the learning rate gets a limit that you can
-# compute.
+# Next: [02 Why is my model not updating?](02_why_no_update.ipynb), where eight loops are ill, and you mend
+# them.

@@ -130,7 +130,7 @@ def _stubs(cells: list[Cell], file: str, catalogue: Mapping[str, Exercise]) -> d
             raise LessonError(f"{where}: exercise {name!r} belongs to lesson {catalogue[name].lesson}")
         if cell.exercise:
             try:
-                stubs[name] = Stub.of(cell.source, name)
+                stubs[name] = Stub.of(cell.source, name, getattr(catalogue[name], "broken", None))
             except ValueError as error:
                 raise LessonError(f"{where}: {error}") from error
         else:

@@ -67,7 +67,10 @@ def function_from(source: str, name: str) -> Any:
     import numpy as np
     import torch
 
-    names: dict[str, Any] = {"np": np, "torch": torch, "__name__": "lesson"}
+    from course import clinic
+
+    names: dict[str, Any] = {"np": np, "torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+    names |= {"clinic": clinic, "__name__": "lesson"}
     exec(compile(source, f"<{name}>", "exec"), names)
     return names[name]
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 _BEGIN = re.compile(r"\s+### BEGIN SOLUTION\s*")
 _END = re.compile(r"\s+### END SOLUTION\s*")
@@ -18,15 +21,25 @@ class Stub:
     solution: tuple[str, ...]
 
     @classmethod
-    def of(cls, source: str, name: str) -> Stub:
-        """Cut the solution out of an exercise cell; ValueError says in a line what is amiss."""
+    def of(cls, source: str, name: str, broken: Callable[..., Any] | None = None) -> Stub:
+        """Cut the solution out of an exercise cell; ValueError says in a line what is amiss.
+
+        Where a function is to be mended, the body of ``broken`` takes the solution's place, behind a line
+        that raises until the learner deletes it: an untouched one is then 'not attempted'.
+        """
         lines = source.splitlines()
         regions = _regions(lines)
         owners = _owners(source, name, regions)
         kept, solution, at = [], [], 0
         for (begin, end, indent), owner in zip(regions, owners, strict=True):
-            kept += lines[at:begin]
-            kept += [f"{indent}# YOUR CODE HERE", f'{indent}raise NotImplementedError("write {owner}")']
+            body = [f"{indent}# YOUR CODE HERE", f'{indent}raise NotImplementedError("write {owner}")']
+            if broken is not None:
+                body = [
+                    f"{indent}# YOUR CODE HERE: mend what stands below, and delete the next line",
+                    f'{indent}raise NotImplementedError("mend {owner}")',
+                    *_body(broken),
+                ]
+            kept += [*lines[at:begin], *body]
             solution += lines[begin + 1 : end]
             at = end + 1
         return cls("\n".join(kept + lines[at:]), tuple(solution))
@@ -52,6 +65,15 @@ def _regions(lines: list[str]) -> list[tuple[int, int, str]]:
         raise ValueError("'### END SOLUTION' stands before '### BEGIN SOLUTION'")
     indents = [lines[begin][: lines[begin].index("#")] for begin in begins]
     return list(zip(begins, ends, indents, strict=True))
+
+
+def _body(function: Callable[..., Any]) -> list[str]:
+    """Return the lines of a function's body, without its docstring, as they stand in its file."""
+    source = inspect.getsource(function)
+    tree = ast.parse(source).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    first = tree.body[1 if ast.get_docstring(tree) is not None else 0]
+    return source.splitlines()[first.lineno - 1 :]
 
 
 def _owners(source: str, name: str, regions: list[tuple[int, int, str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class Backward:
         self.recorder, self.forward, self.flow = recorder, forward, flow
         self.where = ""
         self.hits: list[int] = []
+        self.known_leaves: dict[int, weakref.ref[torch.Tensor]] = {}
 
     @quiet
     def before(self, roots: list[torch.Tensor], given: Any) -> None:
@@ -117,9 +119,12 @@ class Backward:
 
     def _note_leaf(self, key: int, leaf: torch.Tensor) -> None:
         leaves = self.recorder.facts.leaves
-        if key not in leaves:
+        known = self.known_leaves.get(key)
+        if known is None or known() is not leaf:  # a new tensor may have the id of one that is gone
+            leaves.pop(key, None)
             if len(leaves) >= MOST_LEAVES:
                 return
+            self.known_leaves[key] = weakref.ref(leaf)
             name, owner = owner_of(leaf, self.recorder)
             leaves[key] = LeafFacts(name, tuple(leaf.shape), owner=owner)
         leaves[key].backwards += 1

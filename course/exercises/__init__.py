@@ -7,6 +7,7 @@ import difflib
 from course.exercises import (
     lesson_00,
     lesson_01,
+    lesson_02,
     lesson_03,
     lesson_04,
     lesson_05,
@@ -25,6 +26,7 @@ ALL: dict[str, Exercise] = {
     for lesson in (
         lesson_00,
         lesson_01,
+        lesson_02,
         lesson_03,
         lesson_04,
         lesson_05,

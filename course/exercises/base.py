@@ -154,6 +154,7 @@ class Exercise:
         meaning: a sentence for an observed name, where the name does not speak for itself.
         positions: observed names of places, counts and lists, of which a factor says nothing.
         equivalent: mutants of the solution that are right answers too: ``before -> after`` and the reason.
+        broken: where the exercise is to mend something: the function as the learner finds it.
     """
 
     name: str
@@ -167,6 +168,7 @@ class Exercise:
     meaning: Mapping[str, str] = field(default_factory=dict)
     positions: frozenset[str] = frozenset()
     equivalent: Mapping[str, str] = field(default_factory=dict)
+    broken: Callable[..., Any] | None = None
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

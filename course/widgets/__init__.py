@@ -15,6 +15,7 @@ _HOME = {
     "batch_size_noise": "course.widgets.batches",
     "drag_a_step": "course.widgets.first_steps",
     "effective_decay": "course.widgets.decay",
+    "illnesses": "course.widgets.patients",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "line_of_numbers": "course.widgets.number_line",
     "momentum_phase_diagram": "course.widgets.phase_diagram",

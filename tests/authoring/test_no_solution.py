@@ -14,6 +14,7 @@ from course.authoring.leaks import leaks
 from course.authoring.lesson import read_lesson
 from course.authoring.stub import Stub
 from course.authoring.tree import Tree, find_root, read_notebook
+from course.exercises import find
 
 SOURCE = "solutions/04_double.py"
 LEARNER = "notebooks/04_double.ipynb"
@@ -62,7 +63,7 @@ def course_stubs() -> dict[str, Stub]:
     for path in sorted((_ROOT / "solutions").glob("[0-9][0-9]_*.ipynb")):
         for cell in read_notebook(path).cells:
             if cell.metadata.get("nbgrader", {}).get("solution"):
-                stubs[cell.id] = Stub.of(cell.source, cell.id)
+                stubs[cell.id] = Stub.of(cell.source, cell.id, find(cell.id).broken)
     return stubs
 
 

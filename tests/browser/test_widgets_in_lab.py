@@ -23,6 +23,7 @@ PLAYERS = [
     "trust_ratio_by_batch()",
     "race_of_rules()",
     "the_cliff()",
+    "illnesses()",
 ]
 LIVE = [
     "drag_a_step()",

@@ -20,6 +20,8 @@ def test_the_syllabus_is_there():
     assert list(ALL) == [
         "step_downhill",
         "linear_gradients", "training_step", "minibatches",
+        *(f"patient_{letter}" for letter in "abcdefgh"),
+        "update_to_weight_ratio", "find_missing_parameters",
         "sgd", "largest_stable_lr", "steps_to_tolerance", "robbins_monro_mean",
         "heavy_ball", "nesterov", "optimal_heavy_ball", "ema_to_sum_form",
         "adagrad", "rmsprop", "adam", "first_step_size",

@@ -1,0 +1,217 @@
+"""Lesson 02's two instruments: ``update_to_weight_ratio`` and ``find_missing_parameters``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from course.exercises.base import Case, Exercise, Fault, Outcome, StopDriving, copied, mutated
+from course.exercises.draw import plain
+from course.exercises.late import nn, torch
+from course.exercises.lesson_02_tools_slips import missing_slips, ratio_slips
+
+__all__ = ["TOOLS"]
+
+Arrays = dict[str, np.ndarray]
+
+
+# ---------------------------------------------------------------- update_to_weight_ratio
+def ratio_reference(before: Arrays, after: Arrays) -> dict[str, float]:
+    """Return the ratios by the sums of squares, scaled so that none of them leaves the range."""
+    ratios = {}
+    for name, old in before.items():
+        moves = [float(b) - float(a) for a, b in zip(old.flat, after[name].flat, strict=True)]
+        size, moved = math.hypot(*(float(a) for a in old.flat)), math.hypot(*moves)
+        ratios[name] = moved / size if size else math.inf * moved if moved else 0.0
+    return ratios
+
+
+def drive_ratio(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
+    """Run an answer on two sets of weights; write the ratio of each parameter down."""
+    given = copied(case.inputs)
+    result = answer(given["before"], given["after"])
+    if mutated(case.inputs, given):
+        out.fault("mutated", "weights", "your function changed the weights it was given")
+    if not isinstance(result, dict):
+        kind = "None" if result is None else f"a {type(result).__name__}"
+        raise StopDriving(Fault("type", "result", f"return a dict, a ratio for each name; yours is {kind}"))
+    if set(result) != set(case.inputs["before"]):
+        raise StopDriving(
+            Fault("keys", "result", f"the names must be those of the weights; yours are {list(result)}")
+        )
+    for name in case.inputs["before"]:
+        value = result[name]
+        if isinstance(value, bool | str) or np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
+            raise StopDriving(Fault("type", "ratio", f"the ratio of {name!r} must be one number"))
+        # An infinity has no difference to another one; it is seen as what it is.
+        out.see(1, f"ratio of {name!r} is infinite", bool(np.isinf(value)))
+        out.see(1, f"ratio of {name!r}", 0.0 if np.isinf(value) else float(value))
+
+
+def ratio_cases() -> Iterator[Case]:
+    """Yield the cases, the simplest first."""
+    w = np.array([3.0, 4.0])
+    yield Case("one parameter", {"before": {"w": w}, "after": {"w": w + np.array([0.0, 0.1])}})
+    yield Case("a weight that turns", {"before": {"w": w}, "after": {"w": w[::-1].copy()}})
+    shapes: tuple[tuple[int, ...], ...] = ((3, 4), (4,), (2, 1, 3))
+    for seed, scale in enumerate((1e-3, 1e-1)):
+        before = {f"layer{i}": plain(s, seed + 3 * i) for i, s in enumerate(shapes)}
+        after = {name: v + scale * plain(v.shape, seed + 50) for name, v in before.items()}
+        yield Case(f"three parameters, steps of {scale:g}", {"before": before, "after": after})
+    before = {"moved": w, "still": w}
+    yield Case("one that stands still", {"before": before, "after": {"moved": w + 0.1, "still": w}})
+    zero = {"weight": w, "bias": np.zeros(2)}
+    yield Case("a bias of zeros that stays", {"before": zero, "after": zero | {"weight": w + 1}}, "edges")
+    yield Case(
+        "a bias of zeros that moves",
+        {"before": zero, "after": {k: v + 0.1 for k, v in zero.items()}},
+        "edges",
+    )
+    for scale in (1e-12, 1e12):
+        pair = {"before": {"w": scale * w}, "after": {"w": scale * (w + np.array([0.01, 0.0]))}}
+        yield Case(f"weights around {scale:g}", pair, "edges")
+    single = {"before": {"w": w.astype(np.float32)}, "after": {"w": (w * 1.01).astype(np.float32)}}
+    yield Case("float32", single, "edges")
+    yield Case("a scalar", {"before": {"scale": np.array(2.0)}, "after": {"scale": np.array(2.5)}}, "edges")
+
+
+# ---------------------------------------------------------------- find_missing_parameters
+def missing_reference(model: Any, optimizer: Any) -> list[str]:
+    """Return the names by asking each parameter for itself among all that are held."""
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    return [n for n, p in model.named_parameters() if p.requires_grad and all(p is not q for q in held)]
+
+
+def _two_layers() -> Any:
+    return nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+
+
+def _ward() -> dict[str, tuple[Any, list[Any]]]:
+    """Return models by name, each with the groups of its optimizer."""
+    made: dict[str, tuple[Any, list[Any]]] = {}
+    model = nn.Linear(2, 1)
+    made["everything is held"] = model, [list(model.parameters())]
+    model = nn.Linear(2, 1)
+    made["a bias is missing"] = model, [[model.weight]]
+    model = _two_layers()
+    made["the first layer is missing"] = model, [list(model[1].parameters())]
+    model = _two_layers()
+    made["a layer in the middle is missing"] = model, [[model[0].weight, model[1].bias]]
+    model = _two_layers()
+    made["two groups"] = model, [[model[0].weight, model[1].weight], [model[0].bias]]
+    model = _two_layers()
+    for layer in model:
+        nn.init.zeros_(layer.bias)
+    made["two biases of zero"] = model, [[model[0].weight, model[0].bias, model[1].weight]]
+    model = _two_layers()
+    old = list(model.parameters())
+    model[1] = nn.Linear(2, 2)
+    made["a new head"] = model, [old]
+    model = _two_layers()
+    model(torch.ones(1, 2)).sum().backward()
+    made["gradients everywhere"] = model, [list(model[0].parameters())]
+    model = _two_layers()
+    model[0].requires_grad_(False)
+    made["a frozen layer"] = model, [[model[1].weight]]
+    model = _two_layers()
+    model[1].weight = model[0].weight
+    made["a tied weight that is missing"] = model, [[model[0].bias, model[1].bias]]
+    model = _two_layers()
+    model[1].weight = model[0].weight
+    made["a tied weight that is held"] = model, [list(model.parameters())]
+    return made
+
+
+def drive_missing(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
+    """Run an answer on a model and its optimizer; write down which parameters it names."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, groups = _ward()[case.inputs["model"]]
+    optimizer = torch.optim.SGD([{"params": group} for group in groups], lr=0.1)
+    flags = [p.requires_grad for p in model.parameters()]
+    result = answer(model, optimizer)
+    if isinstance(result, str) or not isinstance(result, list | tuple | set):
+        kind = "None" if result is None else f"a {type(result).__name__}"
+        raise StopDriving(Fault("type", "result", f"return a list of names; yours is {kind}"))
+    every = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    for name in result:
+        if name not in every:
+            message = f"return names as model.named_parameters() has them; yours holds {name!r:.60}"
+            raise StopDriving(Fault("name", "result", message))
+    if flags != [p.requires_grad for p in model.parameters()]:
+        out.fault("mutated", "model", "your function froze or unfroze parameters of the model")
+    own = {id(p): i for i, p in enumerate(model.parameters())}
+    tied = dict(model.named_parameters(remove_duplicate=False))
+    found = sorted(own[id(tied[name])] for name in result)
+    out.see(1, "number of names", len(found))
+    out.see(1, "list of the places of the missing among model.parameters()", found)
+
+
+def missing_cases() -> Iterator[Case]:
+    """Yield the cases, the simplest first."""
+    edges = ("frozen", "tied", "biases of zero")
+    for name in _WARD:
+        yield Case(name, {"model": name}, "edges" if any(word in name for word in edges) else "formula")
+
+
+# The names of the models, in order: asking `_ward` for them would load PyTorch with the catalogue.
+_WARD = (
+    "everything is held",
+    "a bias is missing",
+    "the first layer is missing",
+    "a layer in the middle is missing",
+    "two groups",
+    "a new head",
+    "gradients everywhere",
+    "two biases of zero",
+    "a frozen layer",
+    "a tied weight that is missing",
+    "a tied weight that is held",
+)
+
+TOOLS = (
+    Exercise(
+        name="update_to_weight_ratio",
+        lesson="02",
+        arguments=("before", "after"),
+        reference=ratio_reference,
+        drive=drive_ratio,
+        make_cases=ratio_cases,
+        slips=tuple(ratio_slips),
+        hints=(
+            "For each name: how long is the difference, and how long were the weights before?",
+            "np.linalg.norm gives the length of an array of any shape, when it gets nothing but the array.",
+            "Weights of zero have no length to divide by: decide by whether they have moved.",
+        ),
+        equivalent={
+            "moved = np.linalg.norm(after[name] - before[name]) -> size = np.linalg.norm(before[name])": (
+                "swapped: neither line needs the other"
+            ),
+            "moved = np.linalg.norm(after[name] - before[name]) -> "
+            "moved = np.linalg.norm(before[name] - after[name])": "a norm has no sign",
+            "ratios[name] = 0.0 -> ratios[name] = -0.0": "they are equal",
+        },
+    ),
+    Exercise(
+        name="find_missing_parameters",
+        lesson="02",
+        arguments=("model", "optimizer"),
+        reference=missing_reference,
+        drive=drive_missing,
+        make_cases=missing_cases,
+        slips=tuple(missing_slips),
+        hints=(
+            "First collect what the optimizer holds: each entry of optimizer.param_groups has a list "
+            "'params'.",
+            "Two tensors can be equal and not the same. id(p) is different for each object.",
+            "Then walk over model.named_parameters(), and leave out what is held, and what is frozen.",
+        ),
+        positions=frozenset({"number of names"}),
+        equivalent={
+            "for group in optimizer.param_groups: -> missing = []": "swapped: neither needs the other",
+        },
+    ),
+)
