@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from course import clinic
+from course.clinic.doctor import examine
 from tests.clinic.healthy import LOOPS
 
 
@@ -40,3 +42,15 @@ def test_healthy_loop_is_silent_and_bit_identical(name: str) -> None:
     for a, b in zip(plain, seen, strict=True):
         assert a.dtype == b.dtype
         assert torch.equal(a.to_dense(), b.to_dense())
+
+
+ROBUST = sorted((Path(__file__).parent / "robust").glob("*.py"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("script", ROBUST, ids=[p.stem for p in ROBUST])
+def test_healthy_script_of_another_kind_is_silent(script: Path) -> None:
+    visit = examine(script, seconds=None)
+    assert [f for f in visit.findings if f.severity != "note"] == [], visit.exam.text
+    assert (visit.code, visit.trouble, visit.exam.facts.trouble) == (0, "", [])
+    assert visit.exam.facts.steps > 0 or script.stem == "sam"  # which steps by methods of its own
