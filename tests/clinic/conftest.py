@@ -1,4 +1,4 @@
-"""The patients and the robust are scripts: they are run by the tests, not collected. All run on one thread."""
+"""The patients and the robust are scripts: the tests run them, on one thread, and collect none."""
 
 from collections.abc import Iterator
 
