@@ -134,6 +134,11 @@ class Backward:
     def after(self) -> None:
         """Note what arrived in the gradients."""
         recorder = self.recorder
+        if recorder.dynamic and all(
+            w.hits == hits for w, hits in zip(recorder.order, self.hits, strict=False)
+        ):
+            for tracked in recorder.tracked.values():
+                tracked.facts.sought = tracked.facts.sought or tracked.fresh > 0
         for watched, hits in zip(recorder.order, self.hits, strict=False):
             if watched.hits == hits:
                 continue

@@ -32,6 +32,7 @@ class ParamFacts:
     owner: str | None  # the module that holds it; None: it is in no watched model
     listed: list[tuple[int, int]] = field(default_factory=list)  # (optimizer, group), once a listing
     trainable: bool = True
+    sought: bool = False  # a backward call reached it that reached no parameter of an optimizer
     gradients: int = 0  # how often autograd accumulated into it
     steps: int = 0
     looked: int = 0

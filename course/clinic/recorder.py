@@ -250,7 +250,7 @@ class Recorder:
                 tracked.facts.name = name
                 if not self.models:
                     tracked.facts.owner = ""  # there is no model: the script itself holds it
-        trained = [n for n, m in self.models.items() if self._is_listed(m)]
+        trained = [n for n, m in self.models.items() if self._is_meant(m)]
         for name in [n for n in self.models if trained and n not in trained]:
             gone = {id(m) for m in self.models.pop(name).modules()}
             owners = {f.name for key, (_, f) in self.modules.items() if key in gone}
@@ -260,8 +260,9 @@ class Recorder:
             for owner in owners:
                 facts.modules.pop(owner, None)
 
-    def _is_listed(self, model: nn.Module) -> bool:
-        return any(id(p) in self.tracked and self.tracked[id(p)].facts.listed for p in model.parameters())
+    def _is_meant(self, model: nn.Module) -> bool:
+        facts = [self.tracked[id(p)].facts for p in model.parameters() if id(p) in self.tracked]
+        return any(f.listed or f.sought for f in facts)
 
     def close(self) -> None:
         """Remove the hooks, and forget the tensors."""

@@ -135,11 +135,11 @@ def _norm(value: torch.Tensor) -> torch.Tensor:
 def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
     held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
-    if watched.hits:
-        facts.fed += 1
+    fresh = any(t.fresh for t in watched.tracked)  # since any optimizer's last step
+    facts.fed += fresh
     if not held:
         facts.empty += 1
-        facts.wiped += watched.hits > 0
+        facts.wiped += fresh
     elif watched.deep:
         _read_norms(recorder, watched, [(t, _dense(g)) for t, g in held if g is not None], step)
     elif facts.bad_gradient is None and on_cpu(watched):

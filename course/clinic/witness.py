@@ -38,9 +38,7 @@ class Witness:
         return self._view.tobytes()
 
     def is_setback(self, now: bytes) -> bool:
-        """Whether the value was put back to an old one, or thrown far away."""
-        if any(old and now == old and self.after != old for old in (self.start, self.before)):
-            return True
+        """Whether the value was put back to an old one, or nearly so, or thrown far away."""
         if not self.before:
             return False
         values = (
@@ -48,10 +46,17 @@ class Witness:
             for b in (now, self.after, self.before)
         )
         here, after, before = (value.double() for value in values)
-        if not bool(torch.isfinite(here).all()):
-            return False
+        changed = here[here != after]
+        if not bool(torch.isfinite(here).all()) or bool(
+            ((changed == here.max()) | (changed == here.min())).all()
+        ):
+            return False  # clamped, as in a Wasserstein GAN
+        if any(old and now == old and self.after != old for old in (self.start, self.before)):
+            return True
         jump, stride = float((here - after).norm()), float((after - before).norm())
-        return stride > 0 and jump > 10 * stride and jump > 0.3 * float(here.norm())
+        thrown = jump > 10 * stride and jump > 0.3 * float(here.norm())
+        undone = float((here - before).norm()) < 0.1 * stride
+        return stride > 0 and (thrown or undone)
 
 
 def on_cpu(watched: WatchedOptimizer) -> bool:

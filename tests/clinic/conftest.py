@@ -1,11 +1,11 @@
-"""The patients are scripts that go wrong: they are run by the tests, not collected. All run on one thread."""
+"""The patients and the robust are scripts: the tests run them, on one thread, and collect none."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-collect_ignore = ["patients"]
+collect_ignore = ["patients", "robust"]
 
 
 @pytest.fixture(autouse=True)

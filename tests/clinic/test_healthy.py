@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ import pytest
 import torch
 
 from course import clinic
-from tests.clinic.healthy import LOOPS
+from course.clinic.doctor import examine
+from tests.clinic import healthy, healthy_others
+
+assert healthy_others.healthy is healthy.healthy
+LOOPS = healthy.LOOPS
 
 
 def run(name: str, watched: bool) -> tuple[list[torch.Tensor], list[clinic.Exam]]:
@@ -40,3 +45,15 @@ def test_healthy_loop_is_silent_and_bit_identical(name: str) -> None:
     for a, b in zip(plain, seen, strict=True):
         assert a.dtype == b.dtype
         assert torch.equal(a.to_dense(), b.to_dense())
+
+
+ROBUST = sorted((Path(__file__).parent / "robust").glob("*.py"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("script", ROBUST, ids=[p.stem for p in ROBUST])
+def test_healthy_script_of_another_kind_is_silent(script: Path) -> None:
+    visit = examine(script, seconds=None)
+    assert [f for f in visit.findings if f.severity != "note"] == [], visit.exam.text
+    assert (visit.code, visit.trouble, visit.exam.facts.trouble) == (0, "", [])
+    assert visit.exam.facts.steps > 0 or script.stem == "sam"  # which steps by methods of its own

@@ -19,8 +19,6 @@ from torch.optim import optimizer as optim_hooks
 from torch.overrides import _get_current_function_mode
 
 from course import clinic
-from course.clinic.recorder import deep_step
-from course.clinic.trace import ROOM, LossTrace, Trace
 
 
 def small() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -227,18 +225,6 @@ def test_memory_does_not_grow_and_nothing_is_kept_alive() -> None:
         train(model, optimizer, 400)
         assert tensors() <= before[0]
         assert len(pickle.dumps(exam.facts)) < 3 * before[1]
-
-
-def test_series_are_bounded() -> None:
-    trace, loss = Trace(), LossTrace()
-    for step in range(10_000):
-        trace.add(step, float(step))
-        loss.add(step, 1.0 / (1 + step))
-    assert len(trace.points) < ROOM
-    assert (trace.count, trace.first, trace.last, trace.low, trace.high) == (10_000, 0.0, 9999.0, 0.0, 9999.0)
-    assert 4000 < trace.median < 6000
-    assert loss.change < -0.99
-    assert [step for step in range(1, 60) if deep_step(step)] == [1, 2, 3, 5, 8, 13, 21, 34, 55]
 
 
 def test_evaluation_takes_torchs_fast_path() -> None:

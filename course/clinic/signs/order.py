@@ -103,7 +103,7 @@ def overwritten(facts: Facts) -> list[Finding]:
             evidence = (
                 f"Between {share(optimizer.reverted, optimizer.pairs)} pairs of steps something else"
                 f" wrote to it:"
-                " it went back to an earlier value, or jumped more than ten steps away."
+                " it went back to an earlier value (to within a tenth of the step), or jumped ten steps away."
             )
             fix = (
                 "move what sets the weights (load_state_dict, copy_, reset_parameters, init) out of the loop"

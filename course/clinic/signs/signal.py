@@ -166,8 +166,8 @@ def exploding_gradient(facts: Facts) -> list[Finding]:
             f" in {worst.name}: norm {figure(worst.gradient.first)})" + (f"; {away}." if away else ".")
         )
         fix = (
-            "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # before step; or a smaller"
-            " initialisation"
+            "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # before step; or the mean of"
+            " the losses instead of their sum, or smaller initial weights"
         )
         found.append(finding("exploding-gradient", "error", worst.name, evidence, fix))
     return found
