@@ -22,7 +22,7 @@ LINT = {
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
 TESTS = {
     "all": PYTEST,
-    "quick": [*PYTEST, "tests", "course", "-m", "not browser", "--ignore=tests/notebooks"],
+    "quick": [*PYTEST, "tests", "course", "-m", "not browser and not thorough", "--ignore=tests/notebooks"],
 }
 
 

@@ -16,7 +16,10 @@ from course.cluster.models import MLP
 from course.cluster.zero import Zero
 from course.rules import LAMB, AdamW
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked"),
+    pytest.mark.thorough,  # real processes, which import torch
+]
 
 SIZES, STEPS, BATCH = [8, 16, 12, 4], 20, 16  # every axis divides by 4: torch pads nothing
 PSI = 8 * (8 * 16 + 16 + 16 * 12 + 12 + 12 * 4 + 4)

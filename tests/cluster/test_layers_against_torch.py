@@ -17,7 +17,10 @@ from course.cluster.schedules import gpipe, interleaved, one_f_one_b
 from course.cluster.tensor import TensorMLP
 from course.rules import AdamW
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked"),
+    pytest.mark.thorough,  # real processes, which import torch
+]
 
 SIZES, STEPS, BATCH, MICROS = [8, 16, 8, 16, 8, 16, 8, 16, 4], 20, 16, 8
 RULE = AdamW(lr=1e-2, weight_decay=0.1)

@@ -21,7 +21,10 @@ import torch
 from course import cluster
 from course.cluster import Deadlock, Mismatch, RankError, shipping
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked"),
+    pytest.mark.thorough,  # real processes, which import torch
+]
 X = np.ones(3)
 ROOT = Path(__file__).resolve().parents[2]
 

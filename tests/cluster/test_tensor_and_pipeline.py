@@ -210,6 +210,7 @@ def test_two_and_three_dimensions(program, ranks, expected):
     assert_same(found, expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="ranks are forked")
 def test_the_same_on_real_processes():
     def program(comm):

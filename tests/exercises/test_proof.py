@@ -46,6 +46,7 @@ def test_every_slip_fails_and_is_named_as_itself(exercise, slip):
     assert slip.nudge in str(verdict)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_every_mutant_of_the_solution_fails(exercise, short_limit, record_property):
     proof = prove(exercise, solution_source(exercise.name))

@@ -17,6 +17,9 @@ ROOT = find_root()
 README = (ROOT / "course" / "rules" / "README.md").read_text(encoding="utf-8")
 
 
+pytestmark = pytest.mark.thorough  # it runs pytest in a copy of the course
+
+
 def blocks(language: str) -> list[str]:
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     return [text for name, text in fences if name == language]
