@@ -804,7 +804,7 @@ reveal(
 )
 
 # %% [markdown]
-# Read it soberly. Only clipping shows, in every seed and from the first steps on. A likely reason: the
+# Read it soberly. Only clipping is missed, in every seed and from the first steps on. A likely reason: the
 # first gradients are the longest, and without clipping their squares stay in $v$ and hold back the steps
 # after them.
 #
