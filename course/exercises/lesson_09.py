@@ -11,7 +11,8 @@ from course.exercises.base import Case, Exercise
 from course.exercises.lesson_09_bytes_slips import bytes_slips
 from course.exercises.lesson_09_llm import ARGUMENTS, drive_llm, llm_cases, llm_reference
 from course.exercises.lesson_09_llm_slips import llm_slips
-from course.exercises.lesson_09_slips import tokens_slips, warmup_slips
+from course.exercises.lesson_09_slips import warmup_slips
+from course.exercises.lesson_09_tokens_slips import tokens_slips
 from course.schedules import Cosine
 
 __all__ = ["EXERCISES"]

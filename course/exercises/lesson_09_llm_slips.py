@@ -2,105 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from course.averaging import round_to_bfloat16
 from course.exercises.base import Slips
+from course.exercises.lesson_09_llm_wrong import WrongStep
 
 __all__ = ["llm_slips"]
 
-Tree = dict[str, Any]
 llm_slips = Slips()
 
 
-@dataclass(frozen=True)
-class _Step:
-    """The whole step, with one place after the other in which it can be done wrong."""
-
-    mean: str = "by tokens"
-    clip: str = "together"
-    rate: Callable[[Any, int], float] = lambda schedule, step: schedule(step)
-    correct: Callable[[float, int], float] = lambda beta, t: 1 - beta**t
-    decays: Callable[[np.ndarray], bool] = lambda theta: theta.ndim >= 2
-    decay: str = "beside"
-    start: Callable[[np.ndarray], np.ndarray] = lambda theta: theta
-    weights: Callable[[np.ndarray, np.ndarray], Any] = lambda old, new: round_to_bfloat16(new)
-    keep: Callable[[np.ndarray], Any] = lambda new: new
-    counts: int = 1
-    sign: int = 1
-
-    def __call__(
-        self, grads: list[Tree], tokens: list[int], state: Tree, master: Tree,
-        schedule: Any, beta1: float, beta2: float, eps: float, weight_decay: float, max_norm: float,
-    ) -> Any:  # fmt: skip
-        if self.clip == "before":
-            grads = [_clipped(grad, max_norm) for grad in grads]
-        grad = _mean(self.mean, grads, tokens)
-        grad = _clip(self.clip, grad, max_norm)
-        t, lr = state["step"] + 1, float(self.rate(schedule, state["step"]))
-        after: Tree = {"m": {}, "v": {}, "step": state["step"] + self.counts}
-        steps: Tree = {}
-        for name, theta in master.items():
-            wd = weight_decay if self.decays(theta) else 0.0
-            g = grad[name] + (wd * theta if self.decay == "in the gradient" else 0)
-            m = after["m"][name] = beta1 * state["m"][name] + (1 - beta1) * g
-            v = after["v"][name] = beta2 * state["v"][name] + (1 - beta2) * g**2
-            with np.errstate(all="ignore"):
-                first, second = (np.float32(self.correct(b, t)) for b in (beta1, beta2))
-                step = (m / first) / (np.sqrt(v / second) + np.float32(eps))
-            steps[name] = np.asarray(lr * step + self._decayed(wd, lr, schedule, theta), theta.dtype)
-        if self.clip == "after":
-            steps = _clipped(steps, max_norm)
-        new = {name: self.start(theta) - self.sign * steps[name] for name, theta in master.items()}
-        weights = {name: self.weights(master[name], theta) for name, theta in new.items()}
-        return weights, {name: self.keep(theta) for name, theta in new.items()}, after
-
-    def _decayed(self, wd: float, lr: float, schedule: Any, theta: np.ndarray) -> Any:
-        rate = {"beside": lr, "without lr": 1.0, "with the peak": schedule.lr, "in the gradient": 0.0}
-        return rate[self.decay] * wd * theta
-
-
-def _mean(how: str, grads: list[Tree], tokens: list[int]) -> Tree:
-    counts = list(tokens) if how in ("by tokens", "sum by tokens") else [1] * len(grads)
-    over = {"by tokens": sum(counts), "by micro-batch": len(grads), "sum of means over tokens": sum(tokens)}
-    if how == "last":
-        grads, counts = grads[-1:], counts[-1:]
-    return {
-        name: sum(n * grad[name] for n, grad in zip(counts, grads, strict=True)) / over.get(how, 1)
-        for name in grads[0]
-    }
-
-
-def _norm(tree: Tree) -> float:
-    return math.sqrt(sum(float(np.sum(np.square(x))) for x in tree.values()))
-
-
-def _clipped(tree: Tree, max_norm: float) -> Tree:
-    factor = min(1.0, max_norm / (_norm(tree) + 1e-6))
-    return {name: factor * x for name, x in tree.items()}
-
-
-def _clip(how: str, grad: Tree, max_norm: float) -> Tree:
-    if how == "together":
-        return _clipped(grad, max_norm)
-    if how == "each":
-        return {name: _clipped({name: x}, max_norm)[name] for name, x in grad.items()}
-    if how == "always":
-        return {name: max_norm / (_norm(grad) + 1e-6) * x for name, x in grad.items()}
-    if how == "by value":
-        return {name: np.clip(x, -max_norm, max_norm) for name, x in grad.items()}
-    if how == "no root":
-        return {name: min(1.0, max_norm / (_norm(grad) ** 2 + 1e-6)) * x for name, x in grad.items()}
-    return grad
-
-
 def _add(name: str, sentence: str, nudge: str, **wrong: Any) -> None:
-    step = _Step(**wrong)
+    step = WrongStep(**wrong)
 
     def answer(
         grads: Any, tokens: Any, state: Any, master: Any,
@@ -246,6 +162,30 @@ _add(
     correct=lambda beta, t: 1.0,
 )
 _add(
+    "no bias correction of v",
+    "You correct m for its start at zero, and v not. v begins at zero too.",
+    "Divide v by 1 - beta2**t before the root.",
+    correct_v=lambda beta, t: 1.0,
+)
+_add(
+    "no bias correction of m",
+    "You correct v for its start at zero, and m not. m begins at zero too.",
+    "Divide m by 1 - beta1**t.",
+    correct_m=lambda beta, t: 1.0,
+)
+_add(
+    "eps inside the root",
+    "You add eps under the root. It is added to the root.",
+    "First the root of the corrected v, then plus eps.",
+    eps_inside=True,
+)
+_add(
+    "v from the unclipped gradient",
+    "Your v takes the gradient from before clipping; m takes the clipped one. Both take the clipped one.",
+    "Clip once, and use that gradient for everything after it.",
+    squares="unclipped",
+)
+_add(
     "stepped from the rounded weights",
     "You take the step from weights rounded to 16 bits. What rounding cut off is then lost at every step.",
     "The master copy is what the step starts from, unrounded.",
@@ -262,6 +202,12 @@ _add(
     "Your weights are the master copy itself, in float32.",
     "Round them: round_to_bfloat16.",
     weights=lambda old, new: new,
+)
+_add(
+    "weights and master copy swapped",
+    "You return the master copy first and the rounded weights second. The order is weights, master, state.",
+    "The first of the three is what the forward pass uses.",
+    swapped=True,
 )
 _add(
     "weights from before the step",

@@ -1,4 +1,4 @@
-"""The slips of lesson 09's short formulas: ``warmup_cosine`` and ``tokens_per_step``."""
+"""The slips of ``warmup_cosine``: on the way up, on the way down, and at the ends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 from course.exercises.base import Slips
 
-__all__ = ["tokens_slips", "warmup_slips"]
+__all__ = ["warmup_slips"]
 
 warmup_slips = Slips()
-tokens_slips = Slips()
 
 
 def _curve(
@@ -50,6 +49,28 @@ def _(step: int, peak: float, warmup: int, total: int, floor: float) -> Any:
     if step < warmup:
         return peak * (step + 1) / warmup
     return _curve()(step, peak, warmup, total, floor)
+
+
+@warmup_slips(
+    "warmup in one part more",
+    "Your warmup climbs by (step + 1) / (warmup + 1): it begins above 0. At step 0 the rate is 0.",
+    "After k steps of warmup the rate is the share k / warmup of the peak.",
+)
+def _(step: int, peak: float, warmup: int, total: int, floor: float) -> Any:
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    return _curve()(step, peak, warmup, total, floor)
+
+
+@warmup_slips(
+    "peak where the floor wins",
+    "Where all steps are warmup, your rate at step total is the peak. From step total on it is the floor.",
+    "With warmup = total nothing is left of the cosine. Which line of the formula has step total then?",
+)
+def _(step: int, peak: float, warmup: int, total: int, floor: float) -> Any:
+    if step < warmup:
+        return peak * step / warmup
+    return _half(min(1.0, (step - warmup) / max(1, total - warmup)), peak, floor)
 
 
 @warmup_slips(
@@ -206,75 +227,3 @@ warmup_slips(
     "You go down in a straight line. The schedule is half a cosine.",
     "What is 1 at share 0, 0 at share 1, and flat at both?",
 )(_curve(down=lambda share, peak, floor: floor + (peak - floor) * (1 - share)))
-
-
-@tokens_slips(
-    "accumulation forgotten",
-    "You count one micro-batch. A step sees as many of them as are accumulated.",
-    "How often does each rank run backward before it steps?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence * ranks
-
-
-@tokens_slips(
-    "ranks forgotten",
-    "You count one rank. All of them put their gradients together for the same step.",
-    "How many copies of the model read texts of their own?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence * accumulation
-
-
-@tokens_slips(
-    "one rank's micro-batch",
-    "You count the micro-batch of one rank. A step sees all that is accumulated, on all ranks.",
-    "How often does each rank run backward before it steps, and how many ranks are there?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence
-
-
-@tokens_slips(
-    "sequences, not tokens",
-    "You count sequences. Each has many tokens.",
-    "Which argument says how long a sequence is?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * accumulation * ranks
-
-
-@tokens_slips(
-    "one token less in each sequence",
-    "You take one token off each sequence. Here a sequence is what the loss is taken over: all of it counts.",
-    "Multiply by the sequence length as it is.",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * (sequence - 1) * accumulation * ranks
-
-
-@tokens_slips(
-    "added, not multiplied",
-    "You add numbers that count nested things: sequences in a micro-batch, micro-batches in a window.",
-    "Three boxes with four things each: how many things?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence * (accumulation + ranks)
-
-
-@tokens_slips(
-    "divided by the accumulation",
-    "You divide by the accumulation. It makes the step larger: the micro-batch is what one backward sees.",
-    "Does a step see more or fewer tokens than one micro-batch?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence * ranks // accumulation
-
-
-@tokens_slips(
-    "divided by the ranks",
-    "You divide by the number of ranks. The micro-batch is that of each rank, so that more ranks read more.",
-    "Does a step see more or fewer tokens than one rank?",
-)
-def _(micro_batch: int, sequence: int, accumulation: int, ranks: int) -> Any:
-    return micro_batch * sequence * accumulation // ranks

@@ -59,8 +59,11 @@ def recipe_explorer(first: str = "Llama 2 70B", second: str = "DeepSeek-V3") -> 
             pair[1].set_data(100 * tokens / tokens[-1], 100 * rate / recipe.lr)
             text.set_text(name)
             states = model_states(recipe).total
-            said[f"{name}: tokens a step"] = f"{tokens_of_a_step(recipe) / 1e6:.1f} million"
-            said[f"{name}: model states"] = f"{gigabytes(states)} = {gibibytes(states)}"
+            each = states / recipe.parameters
+            said[name] = (
+                f"{tokens_of_a_step(recipe) / 1e6:.1f} million tokens a step; model states "
+                f"{each:.0f} bytes per parameter, {gigabytes(states)} = {gibibytes(states)}"
+            )
         return said
 
     return RecipeExplorer(
@@ -70,12 +73,13 @@ def recipe_explorer(first: str = "Llama 2 70B", second: str = "DeepSeek-V3") -> 
             "second": menu("Compared with", list(EXPLORED), second),
         },
         Picture(made, [artist for pair in lines for artist in pair] + names, update),
-        "Left the learning rate against the tokens read, on logarithmic axes; right the same schedule as a "
-        "share of its peak against the share of the run. The first recipe is the solid line, the second the "
-        "dashed one. The batch is drawn full from the start, though some recipes let it grow. Model states "
-        "are weights, gradients, master copy and moments, without activations. In the table, values that "
-        "differ are bold; 'not checked' means that the figure was not read at that place, and where a source "
-        "is silent a usual value stands in.",
+        "Left the learning rate against the tokens read before the step, on logarithmic axes, from 100 "
+        "million tokens on; right the same schedule as a share of its peak against the share of the run. "
+        "The first recipe is the solid line, the second the dashed one. The batch is drawn full from the "
+        "start, though some recipes let it grow. Model states are weights, gradients, master copy and "
+        "moments, without activations. In the table, values that differ are bold; 'not checked' means "
+        "that the figure was not read at that place, and where a source is silent a usual value stands "
+        "in.",
     )
 
 
@@ -89,7 +93,7 @@ def comparison(first: str, second: str) -> str:
         cells = "".join(_cells(each, differ) for each in pair)
         rows.append(f'<tr><th scope="row">{html.escape(label)}</th>{cells}</tr>')
     heads = "".join(
-        f'<th scope="col">{html.escape(name)}</th><th scope="col">stands in</th>' for name in (first, second)
+        f'<th scope="col">{html.escape(name)}</th><th scope="col">source</th>' for name in (first, second)
     )
     notes = "".join(
         f"<p>{html.escape(f'{name}: {EXPLORED[name].document}. {EXPLORED[name].note}')}</p>"
@@ -111,7 +115,7 @@ def _stage() -> tuple[Drawing, list[tuple[Any, Any]], list[Any]]:
     made = figure(8.6, 3.4)
     left, right = made.subplots(1, 2)
     plain_axes(left, "tokens read", "learning rate", "Learning rate over tokens")
-    left.set(xscale="log", yscale="log", xlim=(3e6, 3e13), ylim=(4e-9, 1e-2))
+    left.set(xscale="log", yscale="log", xlim=(1e8, 3e13), ylim=(3e-8, 1e-2))
     plain_axes(right, "share of the run, per cent", "share of the peak, per cent", "The shape alone")
     right.set(xlim=(-2, 102), ylim=(-3, 106))
     lines = [

@@ -32,12 +32,23 @@ def by_the_square_of_a_sine(step, peak, warmup, total, floor):
     return up * (peak - (peak - floor) * math.sin(math.pi * share / 2) ** 2)
 
 
-@pytest.mark.parametrize("answer", [nano, by_the_square_of_a_sine], ids=lambda f: f.__name__)
+def by_at_least_one_step(step, peak, warmup, total, floor):
+    if step < warmup:
+        return peak * step / warmup
+    if step >= total:
+        return floor
+    share = (step - warmup) / max(1, total - warmup)
+    return floor + (peak - floor) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize(
+    "answer", [nano, by_the_square_of_a_sine, by_at_least_one_step], ids=lambda f: f.__name__
+)
 def test_other_right_schedules_pass(answer):
     assert verdict_on("warmup_cosine", answer).passed, str(verdict_on("warmup_cosine", answer))
 
 
-def test_a_schedule_that_is_right_but_for_its_edges_is_not_given_a_name():
+def test_a_schedule_that_is_right_but_for_its_end_is_told_which():
     def careless(step, peak, warmup, total, floor):
         if step < warmup:
             return peak * step / warmup
@@ -45,8 +56,18 @@ def test_a_schedule_that_is_right_but_for_its_edges_is_not_given_a_name():
         return floor + (peak - floor) * (1 + np.cos(np.pi * share)) / 2
 
     verdict = verdict_on("warmup_cosine", careless)
-    assert (verdict.status, verdict.slip) == ("failed", None)
+    assert (verdict.status, verdict.slip) == ("failed", "peak where the floor wins")
     assert verdict.score == verdict.points - 1
+
+
+def test_dividing_by_at_least_one_step_is_wrong_where_nothing_else_sees_to_the_end():
+    def careless(step, peak, warmup, total, floor):
+        if step < warmup:
+            return peak * step / max(1, warmup)
+        share = min((step - warmup) / max(1, total - warmup), 1)
+        return floor + (peak - floor) * (1 + np.cos(np.pi * share)) / 2
+
+    assert verdict_on("warmup_cosine", careless).slip == "peak where the floor wins"
 
 
 def schedule_with(**spoiled):
@@ -76,6 +97,7 @@ def test_the_unspoiled_schedule_passes():
     ("spoiled", "slip"),
     [
         ({"up": "peak * (step + 1) / warmup"}, "warmup one step ahead"),
+        ({"up": "peak * (step + 1) / (warmup + 1)"}, "warmup in one part more"),
         ({"up": "floor + (peak - floor) * step / warmup"}, "warmup from the floor"),
         ({"share": "(step - warmup) / total"}, "cosine over all steps"),
         ({"share": "step / total"}, "cosine counted from step 0"),
@@ -209,6 +231,23 @@ def test_the_unspoiled_step_passes():
         ({"wd": "{k: 0.0 for k in master}"}, "no decay"),
         ({"new": "{k: p - lr * adam[k] - wd[k] * p for k, p in master.items()}"}, "decay without lr"),
         ({"adam": "{k: m[k] / (np.sqrt(v[k]) + eps) for k in master}"}, "no bias correction"),
+        (
+            {"adam": "{k: m[k] / (1 - beta1**t) / (np.sqrt(v[k]) + eps) for k in master}"},
+            "no bias correction of v",
+        ),
+        (
+            {"adam": "{k: m[k] / (np.sqrt(v[k] / (1 - beta2**t)) + eps) for k in master}"},
+            "no bias correction of m",
+        ),
+        (
+            {"adam": "{k: m[k] / (1 - beta1**t) / np.sqrt(v[k] / (1 - beta2**t) + eps) for k in master}"},
+            "eps inside the root",
+        ),
+        (
+            {"v": "{k: beta2 * state['v'][k] + (1 - beta2) * mean[k] ** 2 for k in master}"},
+            "v from the unclipped gradient",
+        ),
+        ({"result": "new, weights, {'m': m, 'v': v, 'step': t}"}, "weights and master copy swapped"),
         ({"weights": "new"}, "weights not rounded"),
         ({"weights": "{k: p.astype(np.float16) for k, p in new.items()}"}, "float16, not bfloat16"),
         ({"result": "weights, weights, {'m': m, 'v': v, 'step': t}"}, "master copy rounded"),
@@ -224,12 +263,3 @@ def test_a_float64_among_the_numbers_is_told_where_it_is_rounded():
     verdict = verdict_on("llm_step", step_with(factor="np.float64(min(1.0, max_norm / (norm + 1e-6)))"))
     assert verdict.status == "failed"
     assert "float64; it must be float32" in verdict.message
-
-
-def test_eps_under_the_root_is_told_by_the_master_copy():
-    answer = step_with(
-        adam="{k: m[k] / (1 - beta1**t) / np.sqrt(v[k] / (1 - beta2**t) + eps) for k in master}"
-    )
-    verdict = verdict_on("llm_step", answer)
-    assert (verdict.status, verdict.slip) == ("failed", None)
-    assert "master" in verdict.message

@@ -30,7 +30,7 @@ def test_the_curve_is_the_schedule_and_ends_with_the_tokens_of_the_run(recipe):
     tokens, rate = schedule_over_tokens(recipe)
     assert np.all(np.diff(tokens) > 0)
     assert rate.max() == pytest.approx(recipe.lr, rel=0.01)
-    steps = np.rint(tokens / tokens_of_a_step(recipe)).astype(int) - 1
+    steps = np.rint(tokens / tokens_of_a_step(recipe)).astype(int)
     assert steps[-1] == recipe.steps - 1
     schedule = recipe.schedule()
     np.testing.assert_allclose(rate[::37], [schedule(int(step)) for step in steps[::37]])
@@ -90,12 +90,27 @@ def test_what_differs_is_bold_and_the_text_is_escaped():
     assert not re.search(r"&(?!amp;|lt;|gt;|quot;|#x27;)", page)
 
 
-def test_the_curve_stays_inside_the_picture():
+@every
+def test_the_warmup_is_a_straight_line_on_logarithmic_axes(recipe):
+    tokens, rate = schedule_over_tokens(recipe)
+    up = tokens < recipe.warmup * tokens_of_a_step(recipe)
+    assert up.sum() > 10
+    np.testing.assert_allclose(rate[up] / tokens[up], rate[0] / tokens[0], rtol=1e-9)
+
+
+def test_the_readout_gives_each_recipe_its_bytes_per_parameter():
+    live = recipe_explorer("Llama 3 405B", "DeepSeek-V3")
+    assert list(live.readout) == ["Llama 3 405B", "DeepSeek-V3"]
+    assert "18 bytes per parameter, 7,290.0 GB" in live.readout["Llama 3 405B"]
+    assert "13 bytes per parameter, 8,723.0 GB" in live.readout["DeepSeek-V3"]
+
+
+def test_the_curve_stays_inside_the_picture_from_its_left_edge_on():
     live = recipe_explorer()
     left, _ = live.picture.figure.axes
     for recipe in EXPLORED.values():
         tokens, rate = schedule_over_tokens(recipe)
-        positive = rate > 0
         (low, high), (bottom, top) = left.get_xlim(), left.get_ylim()
-        assert low < tokens.min() < tokens.max() < high
-        assert bottom < rate[positive].min() < rate.max() < top
+        shown = tokens >= low
+        assert low < recipe.warmup * tokens_of_a_step(recipe) < tokens.max() < high
+        assert bottom < rate[shown].min() < rate.max() < top

@@ -43,17 +43,18 @@ def tokens_of_a_step(recipe: Recipe) -> float:
 
 
 def schedule_over_tokens(recipe: Recipe, points: int = 300) -> tuple[Floats, Floats]:
-    """Return tokens read, after each of some steps of the run, and the learning rate of these steps.
+    """Return tokens read before each of some steps of the run, and the learning rate of these steps.
 
     The batch is taken as full from the first step on. The steps lie close together at both scales: as
-    shares of the run, and by powers of ten.
+    shares of the run, and by powers of ten. Step k has rate k / warmup and k batches before it: a straight
+    line on logarithmic axes too.
     """
     last = recipe.steps - 1
     even = np.linspace(1, last, points)
     powers, corner = np.geomspace(1, last, points), [recipe.warmup - 1, recipe.warmup]
     steps = np.unique(np.rint(np.concatenate([even, powers, corner]))).astype(int)
     schedule = recipe.schedule()
-    return (steps + 1) * tokens_of_a_step(recipe), np.array([schedule(int(step)) for step in steps])
+    return steps * tokens_of_a_step(recipe), np.array([schedule(int(step)) for step in steps])
 
 
 def model_states(recipe: Recipe) -> Memory:
