@@ -179,7 +179,9 @@ def _(gradients: list[Array], counts: list[int], k: int) -> Any:
 
 def closed_early(gradients: list[Array], counts: list[int], k: int) -> tuple[list[Any], Any, int]:
     """Close a window at ``i % k == 0``, with ``i`` from 0; return the steps, and what is left at the end."""
-    steps, total, count = [], 0.0, 0
+    steps: list[Any] = []
+    total: Any = 0.0
+    count = 0
     for i, (g, n) in enumerate(zip(gradients, counts, strict=True)):
         if n:
             total, count = total + n * g, count + n
