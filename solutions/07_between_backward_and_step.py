@@ -180,8 +180,8 @@ for name, g in (
         print(f"{name}: cut at {share:.0%} of the largest element, turned by {angle:.0f} degrees")
 
 # %% [markdown]
-# The lower the limit, the more it turns; and, at the same limit, the more the sizes differ. Cutting takes from
-# the elements that stand out and leaves the others: what they said about the direction is partly lost.
+# The lower the limit, the more it turns; and, at the same limit, the more the sizes differ. Cutting takes
+# from the elements that stand out and leaves the others: what they said about the direction is partly lost.
 #
 # ## Validate: 200 lists of gradients beside PyTorch
 #
