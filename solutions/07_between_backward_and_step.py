@@ -62,13 +62,18 @@ print("ready")
 #
 # Below is the smallest such network: one unit, two parameters, fifty time steps (after figure 6 of Pascanu,
 # Mikolov and Bengio, 2013, *On the difficulty of training recurrent neural networks*). Follow the path down
-# the slope to the foot of the wall, and see where it goes from there. Then give the norm a limit. Then take
-# the limit away again and lower the learning rate instead: does that help?
+# the slope to the foot of the wall, and see where it goes from there. Then give the norm a limit: which one
+# is enough, at every learning rate? Then take the limit away again and lower the learning rate instead: does
+# that help?
 
 # %%
 the_cliff()
 
 # %% [markdown]
+# A limit of 5 is not enough at the higher rates: 0.4 times 5 is a step of length 2, about as wide as the
+# picture. With 2 or less the path comes back at every rate. (Where a lost path ends, the gradient is all but
+# zero: it will not come back by itself.)
+#
 # A lower rate comes to the wall later, and is thrown off all the same. At the wall the gradient points the
 # right way: down again. But its *length* is no advice at all. It says how steep the wall is here, and
 # nothing of how far it is good to go.
@@ -113,13 +118,14 @@ reveal(
 # %% [markdown]
 # ## Build: `clip_by_norm`
 #
-# `gradients` is a list of arrays of any shapes. Return the clipped arrays, as a new list, and the norm
-# *before* clipping: it is the best early warning that there is, and people log it.
+# `gradients` is a list of arrays of any shapes. Return the clipped arrays, as a list, and the norm *before*
+# clipping: it is the best early warning that there is, and people log it. Leave the caller's arrays as they
+# are, and keep their dtype: what comes in as float32 goes out as float32.
 
 
 # %% exercise="clip_by_norm"
 def clip_by_norm(gradients, max_norm):
-    """Return (clipped, norm): a list of new arrays, and the norm of all gradients before clipping."""
+    """Return (clipped, norm): a list of arrays, and the norm of all gradients before clipping."""
     ### BEGIN SOLUTION
     norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
     factor = min(1.0, max_norm / (norm + 1e-6))
@@ -145,7 +151,7 @@ look(clip_by_norm, [np.array([3.0, 0.0]), np.array([[4.0]])], 2.5, beside=librar
 
 # %% exercise="clip_by_value"
 def clip_by_value(gradients, limit):
-    """Return a list of new arrays, each element brought into [-limit, limit]. A NaN stays one."""
+    """Return a list of arrays, each element brought into [-limit, limit]. A NaN stays one."""
     ### BEGIN SOLUTION
     clipped = []
     for g in gradients:
@@ -174,6 +180,9 @@ for name, g in (
         print(f"{name}: cut at {share:.0%} of the largest element, turned by {angle:.0f} degrees")
 
 # %% [markdown]
+# The lower the limit, the more it turns; and, at the same limit, the more the sizes differ. Cutting takes
+# from the elements that stand out and leaves the others: what they said about the direction is partly lost.
+#
 # ## Validate: 200 lists of gradients beside PyTorch
 #
 # Each list holds three arrays with elements over four decades. The limit of the norm lies so that about half
@@ -283,6 +292,12 @@ def train_recurrent(steps):
     return torch.stack(losses).numpy(), torch.stack(norms).numpy()
 
 
+def smooth(curve, width=25):
+    """Return the running mean over so many steps, and the steps in the middle of them."""
+    mean = np.convolve(curve, np.ones(width) / width, mode="valid")
+    return np.arange(len(mean)) + width // 2, mean
+
+
 losses, norms = train_recurrent(steps=800)
 figure, all_axes = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained", sharey=True)
 ARMS = (("without clipping", COLORS["vermillion"]), (f"clipped to norm {LIMIT}", COLORS["blue"]))
@@ -291,25 +306,30 @@ peak, seed = np.unravel_index(losses[50:-50, 0].argmax(), losses[50:-50, 0].shap
 near = np.arange(peak + 50 - 40, peak + 50 + 41)  # the steps around the highest loss
 for arm, (name, color) in enumerate(ARMS):
     runs = losses[:, arm]
-    all_axes[0].plot(np.median(runs, axis=1), color=color, lw=1, label=name)
+    all_axes[0].plot(*smooth(np.median(runs, axis=1)), color=color, lw=1.4, label=name)
     if arm < 2:
         low, high = runs.min(axis=1), runs.max(axis=1)
         all_axes[0].fill_between(range(len(runs)), low, high, color=color, alpha=0.3, lw=0)
         all_axes[1].plot(near, runs[near, seed], color=color, lw=1.4, label=name)
-all_axes[0].axhline(1 / 6, color=COLORS["black"], lw=0.8, ls=":")
+all_axes[0].axhline(1 / 6, color=COLORS["black"], lw=0.8, ls=":", label="always saying 1: an error of 1/6")
 all_axes[0].set(
-    yscale="log", xlabel="step", ylabel="mean squared error", title=f"median and range of {SEEDS} seeds"
+    yscale="log",
+    ylim=(None, 4),
+    xlabel="step",
+    ylabel="mean squared error",
+    title=f"median (over 25 steps) and range, {SEEDS} seeds",
 )
 all_axes[1].set(xlabel="step", title="one seed, around its highest loss")
 for axes in all_axes:
     axes.legend(frameon=False, fontsize=8, loc="upper left")
 plt.show()
 alt(
-    "The error of the small recurrent network on a logarithmic axis. Left the median and range of six "
-    "seeds: with clipping it falls below the dotted line, the error of always saying 1, and goes on "
-    "falling. Without, it stays near that line, and the range is full of spikes; with a third of the rate "
-    "it falls slowly. Right one seed around its highest loss: without clipping a spike several times as "
-    "high as the loss before it; the clipped twin has none."
+    "The error of the small recurrent network on a logarithmic axis. Left the range of six "
+    "seeds and their median, as a running mean over 25 steps: with clipping it falls below the dotted line, "
+    "the error of always saying 1, and goes on falling. Without, it stays near that line for half of the "
+    "time and ends below it, far above the clipped one, and the range is full of spikes; with a third of "
+    "the rate it ends between the two. Right one seed around its highest loss: without clipping a spike "
+    "several times as high as the loss before it; the clipped twin has none."
 )
 
 # %% tags=["nbval-check-output"]
@@ -345,7 +365,9 @@ print("with clipping, more than half of all steps were shortened:", bool(above >
 #
 # $$g = \frac{\sum_k n_k\, g_k}{\sum_k n_k} .$$
 #
-# For texts the $n_k$ count *tokens in the loss*: a padded or masked position is no example.
+# For texts the $n_k$ count *tokens in the loss*: the positions whose prediction is scored. One that is only
+# padding, or is masked because nobody asks for it (the question, say, where the answer is to be learned), is
+# no example.
 
 # %%
 predict(
@@ -396,8 +418,10 @@ for name, made in (
 # After every `k` micro-batches there is a step. Return the gradients of the steps, as a list.
 #
 # - What is left at the end of the epoch, fewer than `k`, gets a step too.
-# - A micro-batch may count 0: all its tokens are masked. The mean over nothing is a NaN; leave it out. (No
-#   window here counts 0 in all.)
+# - A micro-batch may count 0: all its tokens are masked. The mean over nothing is a NaN; leave it out. It
+#   still fills a place in its window. (No window here counts 0 in all.)
+# - A NaN in a micro-batch that does count is another matter: it stays, so that it is seen.
+# - Keep the dtype: float32 gradients give float32 gradients.
 
 
 # %% exercise="accumulate"
@@ -507,6 +531,9 @@ for name, scale in (
 # step). Others divide by 4 all the same, and the step is a quarter too short (modelscope/ms-swift, pull
 # request 10084). In huggingface/transformers the number of micro-batches in the last step was miscounted
 # (issue 37777, pull request 37923). `accumulate` has a slip for each.
+#
+# This is a good place for a pause: clipping and accumulation are done, and what follows is about number
+# formats.
 
 # %% [markdown]
 # ## Sixteen bits
@@ -526,9 +553,9 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16):
 # %% [markdown]
 # ### Does it halve the memory?
 #
-# Often one reads that mixed precision halves the memory. It halves *activations*. Of the model itself
-# there are weights and gradients in 16 bits, but a master copy in 32 bits besides, and Adam's two moments
-# in 32 bits:
+# Often one reads that mixed precision halves the memory. It halves *activations*, the outputs of the layers
+# that `backward` needs again and that are kept until then. Of the model itself there are weights and
+# gradients in 16 bits, but a master copy in 32 bits besides, and Adam's two moments in 32 bits:
 
 # %% tags=["nbval-check-output"]
 for precision in ("float32", "mixed"):
@@ -583,8 +610,9 @@ axes.set(xlabel="size of a gradient, as a power of two", ylabel="number of weigh
 axes.legend(frameon=False, loc="center left")
 plt.show()
 alt(
-    "Histograms of the sizes of all gradients that are not zero, by powers of two. At the start they lie "
-    "between 2 to the -14 and 2 to the -4. After 2000 steps they have moved down and spread out: a good "
+    "Histograms of the sizes of all gradients that are not zero, by powers of two. At the start most lie "
+    "between 2 to the -14 and 2 to the -4, and all between about 2 to the -17 and 2 to the -3. "
+    "After 2000 steps they have moved down and spread out: a good "
     "part lies in the grey zone below 2 to the -14, where float16 has fewer digits, and the tail reaches "
     "the dark zone below 2 to the -25, which float16 rounds to zero."
 )
@@ -599,9 +627,10 @@ print("bfloat16 loses:", int((late.bfloat16() == 0).sum()))
 
 # %% [markdown]
 # In this small network the lost part is small. But it has grown from nothing as the loss fell, and it is no
-# random part: it is always the small ones. The picture shows the remedy too. Above $2^{-3}$ there is room
-# up to $2^{15}$: **multiply the loss by a large number**, and all gradients move to the right by as many
-# places. Divide after the last float16 operation. The step is the same.
+# random part: it is always the small ones. The remedy: nearly all gradients lie below $2^{-3}$, and float16
+# goes on nearly to $2^{16}$, far beyond the right edge of the picture. So **multiply the loss by a large
+# number**, and all gradients move to the right by as many places. Divide after the last float16 operation.
+# The step is the same.
 #
 # And bfloat16 has the range of float32. It loses none, and needs no loss scale.
 #
@@ -916,7 +945,6 @@ for _ in range(steps):
 means, t = np.array(means), np.arange(1, steps + 1)
 
 figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
-axes.plot(t, 1 + 0.001 * t, color=COLORS["black"], lw=3, alpha=0.3, label="float32 copy")
 axes.plot(t, np.ones(steps), color=COLORS["vermillion"], lw=1.6, label="bfloat16, to nearest")
 axes.plot(
     t,
@@ -926,6 +954,7 @@ axes.plot(
     label=[f"at random: means of {weights}, {seeds} seeds"] + [None] * 7,
 )
 axes.fill_between(t, low, high, color=COLORS["sky"], alpha=0.35, lw=0, label="at random: nine weights in ten")
+axes.plot(t, 1 + 0.001 * t, color=COLORS["black"], lw=0.8, ls="--", label="float32 copy")
 axes.set(xlabel="update of 0.001", ylabel="weight")
 axes.legend(frameon=False)
 plt.show()
@@ -1078,7 +1107,7 @@ plt.show()
 alt(
     "Test accuracy over a thousand steps, mean and standard deviation of six seeds. The raw weights go up "
     "and down between 85 and 91 per cent with a wide band. Their average climbs smoothly to about 94, with "
-    "a narrow band. The run with the falling learning rate joins it at the end."
+    "a narrow band. The run with the falling learning rate comes to within a point of it at the end."
 )
 
 # %% tags=["nbval-check-output"]
@@ -1151,7 +1180,8 @@ def all_together(steps=150):
     return corrected, scaler.scale(1.0), taken
 
 
-if all(written(f) for f in (accumulate, LossScaler, master_weight_step, ema)):
+there = [written(f) for f in (accumulate, LossScaler, master_weight_step, ema)]  # says which are missing
+if all(there):
     average, scale, taken = all_together()
     right = ((images[1200:].reshape(-1, 64) @ average).argmax(axis=1) == labels[1200:]).mean()
     print("the first scale was too high, and some steps were skipped:", 0 < 150 - taken < 30)

@@ -41,11 +41,15 @@ class Case:
         label: what is special about it, in words that complete "... with".
         inputs: the arguments by name (for a rule: also ``grads``, one gradient a step).
         part: which part of the exercise it belongs to: ``formula``, ``steps`` or ``edges``.
+        row: what the answer's own argument is called of which ``grads`` holds one a step.
+        fixed: inputs that are never made rounder, since that would make the case impossible.
     """
 
     label: str
     inputs: dict[str, Any]
     part: str = "formula"
+    row: str = "grad"
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

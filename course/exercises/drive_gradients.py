@@ -34,7 +34,7 @@ def lists_of_gradients(name: str, *numbers: str) -> Driver:
             out.see(1, f"{name}[{i}]", array)
         for number, value in zip(numbers, values[1:], strict=True):
             _require_number(number, value)
-            out.see(1, number, value)
+            out.see(1, number, _number_among(value, case.inputs["gradients"]))
 
     return drive
 
@@ -88,19 +88,24 @@ def steps_with_a_copy(weight: str, copy: str, *, counted: bool = False) -> Drive
         first, visible = inputs.pop("step", 1), inputs.pop("weight", None)  # what is left: hyperparameters
         for step, row in enumerate(rows, start=1):
             given = {copy: kept, "param": row} if counted else {"grad": row, "weight": visible, copy: kept}
-            before = copied(given)
-            number = [first + step - 1] if counted else []
+            before, at = copied(given), first + step - 1
+            number = [at] if counted else []
             result = answer(*given.values(), *inputs.values(), *number)
             for name, value in before.items():
-                _note_changes([value], [given[name]], out, step, name)
+                _note_changes([value], [given[name]], out, at, name)
             names = (copy, weight) if counted else (weight, copy)
-            values = dict(zip(names, _tuple_of(result, names, step), strict=True))
+            values = dict(zip(names, _tuple_of(result, names, at), strict=True))
             for name, value in values.items():
-                _require_array(name, value, row, step)
-                out.see(step, name, value)
+                _require_array(name, value, row, at)
+                out.see(at, name, value)
             kept, visible = np.array(values[copy]), np.array(values[weight])
 
     return drive
+
+
+def _number_among(value: Any, gradients: list[Array]) -> Any:
+    """Return one number in the dtype of the gradients: a Python float says as much as a float32."""
+    return value if np.ndim(value) else np.asarray(value).astype(np.result_type(*gradients))
 
 
 def _list_of_arrays(name: str, value: Any, like: list[Array], step: int) -> list[Any]:

@@ -108,8 +108,8 @@ def _(gradients: list[Array], counts: list[int], k: int) -> Any:
 
 
 @accumulate_slips(
-    "a remainder left over for the next window",
-    "Nothing is cleared after a step: each window contains all those before it.",
+    "nothing cleared after a step",
+    "The sum and the count run on after a step: each window contains all those before it.",
     "After a step the sum and the count begin at zero again.",
 )
 def _(gradients: list[Array], counts: list[int], k: int) -> Any:
@@ -164,6 +164,64 @@ def _(gradients: list[Array], counts: list[int], k: int) -> Any:
         k,
         lambda g, n: plain_sum([x / m for x, m in zip(g, n, strict=True)]) / sum(1 / m for m in n),
     )
+
+
+@accumulate_slips(
+    "what counts nothing loses its place",
+    "You leave out the micro-batches that count 0 before you cut the windows. All that come later then move "
+    "up by one place, into windows that are not theirs.",
+    "Cut the windows first. A micro-batch that counts 0 still fills a place in its window.",
+)
+def _(gradients: list[Array], counts: list[int], k: int) -> Any:
+    left = [(g, n) for g, n in zip(gradients, counts, strict=True) if n]
+    return by_window([g for g, _ in left], [n for _, n in left], k, lambda g, n: weighted(g, n) / sum(n))
+
+
+def closed_early(gradients: list[Array], counts: list[int], k: int) -> tuple[list[Any], Any, int]:
+    """Close a window at ``i % k == 0``, with ``i`` from 0; return the steps, and what is left at the end."""
+    steps: list[Any] = []
+    total: Any = 0.0
+    count = 0
+    for i, (g, n) in enumerate(zip(gradients, counts, strict=True)):
+        if n:
+            total, count = total + n * g, count + n
+        if i % k == 0:
+            steps.append(total / np.float64(count))
+            total, count = 0.0, 0
+    return steps, total, count
+
+
+@accumulate_slips(
+    "the first window closed after one micro-batch",
+    "You count the micro-batches from 0 and step where i % k is 0: that is so at the very first one. All "
+    "windows after it are shifted.",
+    "The step belongs after the k-th: where (i + 1) % k is 0, with i from 0.",
+)
+def _(gradients: list[Array], counts: list[int], k: int) -> Any:
+    steps, total, count = closed_early(gradients, counts, k)
+    return [*steps, total / count] if count else steps
+
+
+@accumulate_slips(
+    "the first window closed after one, and the rest lost",
+    "You count the micro-batches from 0 and step where i % k is 0: that is so at the very first one. What "
+    "comes after the last such step is lost.",
+    "The step belongs where (i + 1) % k is 0, with i from 0; and once more at the end, if something is left.",
+)
+def _(gradients: list[Array], counts: list[int], k: int) -> Any:
+    return closed_early(gradients, counts, k)[0]
+
+
+@accumulate_slips(
+    "a NaN swallowed",
+    "You leave out whatever is a NaN, by np.nansum or np.nan_to_num. In a micro-batch that counts, a NaN "
+    "says that something broke, and nobody will see it.",
+    "Leave out by the count, not by the value: what counts 0, and nothing else.",
+)
+def _(gradients: list[Array], counts: list[int], k: int) -> Any:
+    starts = range(0, len(gradients), k)
+    shown = [np.nan_to_num(g, posinf=np.inf, neginf=-np.inf) for g in gradients]
+    return [weighted(shown[s : s + k], counts[s : s + k]) / sum(counts[s : s + k]) for s in starts]
 
 
 @accumulate_slips(

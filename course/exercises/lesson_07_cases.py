@@ -97,6 +97,17 @@ def accumulate_cases() -> Iterator[Case]:
         [np.nan],
         [2.0],
     )
+    yield case(
+        "one that counts nothing, in a window before the last",
+        "edges",
+        2,
+        [4, 0, 6, 2],
+        [3.0],
+        [np.nan],
+        [1.0],
+        [5.0],
+    )
+    yield case("a NaN in a micro-batch that counts, which stays one", "edges", 2, [4, 4], [np.nan], [1.0])
     yield case("zero gradients", "edges", 2, [3, 5], [0.0], [0.0])
     for seed, shape in enumerate(SHAPES):
         yield case(f"shape {shape}", "edges", 2, [3 + seed, 5, 2], shape=shape)
@@ -243,12 +254,15 @@ def master_cases() -> Iterator[Case]:
 
 
 def ema_cases() -> Iterator[Case]:
-    """Yield the cases of ``ema``; ``grads`` holds one parameter a step."""
+    """Yield the cases of ``ema``; ``grads`` holds one parameter a step. At step 1 the average is zero."""
 
     def case(label: str, part: str, average: Any, *params: Any, **change: Any) -> Case:
         dtype = change.pop("dtype", "float32")
-        given = {"grads": [np.asarray(p, dtype) for p in params], "average": np.asarray(average, np.float32)}
-        return Case(label, given | {"decay": 0.75, "step": 1} | change, part)
+        rows = [np.asarray(p, dtype) for p in params]
+        given = {"average": np.asarray(average, np.float32), "grads": rows, "decay": 0.75, "step": 1} | change
+        return Case(
+            label, given, part, row="param", fixed=frozenset({"average"} if given["step"] == 1 else ())
+        )
 
     half = {"dtype": "float16"}
     yield case("the first step", "formula", [0.0], [4.0])
@@ -267,7 +281,7 @@ def ema_cases() -> Iterator[Case]:
     yield case("three steps", "steps", [0.0, 0.0], [1.0, 2.0], [3.0, -1.0], [2.0, 0.5])
     yield case("three steps in float16", "steps", [0.0], [0.1], [0.3], [0.7], decay=0.999, **half)
     yield case("steps that go on from the tenth", "steps", [1.0], [2.0], [3.0], step=10, decay=0.95)
-    yield case("a decay of zero", "edges", [3.0], [4.0], [5.0], decay=0.0)
+    yield case("a decay of zero", "edges", [3.0], [4.0], [5.0], decay=0.0, step=5)
     yield case("a parameter of zero", "edges", [0.0], [0.0])
     yield case("a very long memory", "edges", [0.5], [1.0], step=1000, decay=0.99999)
     for seed, shape in enumerate(SHAPES):

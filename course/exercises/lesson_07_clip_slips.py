@@ -122,6 +122,17 @@ def _(gradients: list[Array], max_norm: float) -> Any:
 
 
 @norm_slips(
+    "the 1e-6 beside the fraction",
+    "Without parentheses max_norm / norm + 1e-6 divides first and adds the 1e-6 to the quotient.",
+    "The 1e-6 belongs to the norm, below the fraction line: max_norm / (norm + 1e-6).",
+)
+def _(gradients: list[Array], max_norm: float) -> Any:
+    norm = norm_of(gradients)
+    with np.errstate(all="ignore"):
+        return [min(1.0, max_norm / norm + 1e-6) * g for g in gradients], norm
+
+
+@norm_slips(
     "all to length one",
     "You divide by the norm and forget max_norm: every gradient comes out with length 1.",
     "The factor is max_norm over the norm, and never above 1.",

@@ -88,6 +88,17 @@ def _(average: Array, param: Array, decay: float, step: int) -> Any:
 
 
 @ema_slips(
+    "multiplied by the correction",
+    "You multiply by 1 - decay**step where you should divide: an average that is too small gets "
+    "smaller still.",
+    "1 - decay**step is the sum of the shares. A sum over the sum of its shares is a mean.",
+)
+def _(average: Array, param: Array, decay: float, step: int) -> Any:
+    after = blended(average, param, decay)
+    return after, after * SINGLE(1 - decay**step)
+
+
+@ema_slips(
     "the average in float16",
     "You blend in the parameter's own float16. A share of a thousandth of it is less than half the spacing, "
     "and the average stands still.",

@@ -170,8 +170,9 @@ class GrownAtEveryGoodStep(Right):
 
 @scaler_slips(
     "one good step too late",
-    "The scale grows one step late: you ask whether the count is larger than growth_interval.",
-    "With growth_interval 3 it grows at the third good step.",
+    "The scale grows one good step late. Either you count a good step only when the scale does not grow, or "
+    "you ask whether the count is larger than growth_interval.",
+    "Count this step first, then ask. With growth_interval 3 it grows at the third good step.",
 )
 class OneGoodStepTooLate(Right):
     def update(self) -> None:

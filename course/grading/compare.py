@@ -83,7 +83,10 @@ def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
         if arrays and b.kind == "f" and a != b:
             message = f"{mine.name} comes out as {a} where the inputs are {b}; keep the dtype"
             if (a, b) == (np.float64, np.float32):
-                message += " (np.sqrt of a plain number is a float64 of NumPy, and makes the array one)"
+                message += (
+                    ". One thing that may do it: a NumPy scalar in float64 makes the array one that it is "
+                    "multiplied with (np.sqrt of a plain number is such a scalar; float(...) of it is none)"
+                )
             found.append((mine.step, message))
             break
     return found
@@ -112,9 +115,14 @@ def show_inputs(case: Case) -> str:
         slope = show(inputs.pop("slope"))
         parts.append(f"grad_fn(theta) = {show(inputs.pop('curvature'))} * theta + {slope}")
         inputs.pop("steps")
+    steps = len(inputs["grads"]) if isinstance(inputs.get("grads"), list) else 0
     for name, value in inputs.items():
-        if name == "grads" and len(value) == 1:
+        if name == "grads" and case.row != "grad":
+            name, value = case.row, _one_a_step(value)
+        elif name == "grads" and steps == 1 and not isinstance(value[0], list):
             name, value = "grads" if isinstance(value[0], dict) else "grad", value[0]
+        elif steps and isinstance(value, list) and len(value) == steps and _is_window(value[0]):
+            value = _one_a_step(value)
         if name == "hessian" and "probe" in inputs:
             parts.append(f"hessian_vector(v) = {show(value)} @ v")
             continue
@@ -122,8 +130,21 @@ def show_inputs(case: Case) -> str:
             value = value[0]
         if isinstance(value, dict) and not value:
             continue
-        parts.append(f"{name} = {show(value)}")
+        parts.append(f"{name} = {value if isinstance(value, _Steps) else show(value)}")
     return ", ".join(parts)
+
+
+class _Steps(str):
+    """The values of one argument in several calls, written out."""
+
+
+def _one_a_step(values: list[Any]) -> _Steps:
+    return _Steps(", then ".join(show(value) for value in values))
+
+
+def _is_window(value: Any) -> bool:
+    """Say whether a value of one step is a list of gradients or counts, or a number."""
+    return isinstance(value, list | int | float)
 
 
 def show(value: Any, digits: int = 6) -> str:
@@ -210,11 +231,13 @@ def _factor(a: np.ndarray, b: np.ndarray, position: bool) -> tuple[str, float | 
     worst = np.unravel_index(int(np.argmax(apart)), a.shape)
     if a.size > 1:
         where = tuple(int(i) for i in worst)
-        return f"differs most at index {where}: {a[worst]:.6g} instead of {b[worst]:.6g}", None
+        mine, right = _apart(a[worst], b[worst])
+        return f"differs most at index {where}: {mine} instead of {right}", None
     if position and float(a.flat[0]).is_integer() and float(b.flat[0]).is_integer():
         off = int(a.flat[0] - b.flat[0])
         return f"is {abs(off)} too {'many' if off > 0 else 'few'}", None
-    return f"is {a[worst]:.6g} where it should be {b[worst]:.6g}", None
+    mine, right = _apart(a[worst], b[worst])
+    return f"is {mine} where it should be {right}", None
 
 
 def _ratio(ratio: float) -> str:
@@ -222,7 +245,8 @@ def _ratio(ratio: float) -> str:
         return "is 0"
     if math.isclose(ratio, -1, rel_tol=1e-9):
         return "has the opposite sign"
-    return f"is {ratio:.4g} times what it should be"
+    said = next((text for n in range(4, 10) if (text := f"{ratio:.{n}g}") != "1"), "1")
+    return f"is {said} times what it should be"
 
 
 def _candidates(case: Case) -> list[tuple[str, float]]:

@@ -263,8 +263,9 @@ def _evidence(exercise: Exercise, different: Difference, factor: str | None) -> 
 
 
 def _at(exercise: Exercise, step: int) -> str:
-    """Name the step, for exercises that have more than one."""
-    return f" at step {step}" if "steps" in exercise.parts else ""
+    """Name the step, for exercises whose answers are called more than once in a case."""
+    several = any(seen.step > 1 for outcome in exercise.expected for seen in outcome.seen)
+    return f" at step {step}" if several else ""
 
 
 def _where_to_begin(exercise: Exercise) -> str:

@@ -39,7 +39,7 @@ def _simpler(case: Case) -> Iterator[Case]:
     for inputs in _fewer_elements(case.inputs):
         yield replace(case, inputs=inputs)
     for name, value in case.inputs.items():
-        for rounder in _rounder(value):
+        for rounder in _rounder(value) if name not in case.fixed else ():
             yield replace(case, inputs=case.inputs | {name: rounder})
 
 

@@ -36,16 +36,28 @@ def the_cliff() -> Player:
             "One recurrent unit, run for fifty steps: its loss over its weight w and its bias b; darker is "
             "higher. Upper right lies a gentle slope, lower left a plateau, and between them stands a wall. "
             "The slope leads down to the foot of the wall, where a gradient may be hundreds of times as "
-            "long. Without a limit, one such gradient throws the path far away. With one, it comes back."
+            "long. Without a limit, one such gradient throws the path far away, to where nothing slopes any "
+            "more. With a limit that is small enough it comes back. Which is enough, at every rate?"
         ),
         panes=[walk, _loss_pane([losses for _, losses, _ in runs])],
         controls=[
             Control("Learning rate", [f"{lr:g}" for lr in RATES], start=RATES.index(0.3)),
             Control("Limit of the norm", ["none" if math.isinf(m) else f"{m:g}" for m in NORMS]),
         ],
-        labels=["Longest gradient met", "Clipped", "Longest step", "Loss at the end"],
-        readouts=[_said(*run, limit) for run, limit in zip(runs, limits, strict=True)],
+        labels=["Longest gradient met", "Clipped", "Longest step", "Loss at the end", "Where it ends"],
+        readouts=[
+            (*_said(*run, limit), _end(loss, run[0][-1], x, y))
+            for run, limit in zip(runs, limits, strict=True)
+        ],
     )
+
+
+def _end(loss: OneUnit, theta: np.ndarray, x: Axis, y: Axis) -> str:
+    """Return where a path ends, and of one that has left the picture, how little of a gradient there is."""
+    place = f"w = {theta[0]:.1f}, b = {theta[1]:z.1f}".replace("-", "−")
+    if x.low <= theta[0] <= x.high and y.low <= theta[1] <= y.high:
+        return place
+    return f"{place}, outside; gradient {plain(float(np.linalg.norm(loss.gradient(theta))))}"
 
 
 def _loss_pane(losses: list[np.ndarray]) -> Pane:

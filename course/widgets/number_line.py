@@ -40,15 +40,15 @@ def line_of_numbers() -> Live:
                 [[((n - start) / unit, row - 0.16), ((n - start) / unit, row + 0.16)] for n in numbers]
             )
             after = float(form.round(start + added))
-            parts[f"{form.name} lands"].set_data([min((after - start) / unit, ABOVE)], [row])
+            at = (after - start) / unit
+            parts[f"{form.name} lands"].set_data([at] if at <= ABOVE else [], [row] if at <= ABOVE else [])
             path = walk(form, start, added, STEPS)
             parts[f"{form.name} walk"].set_data(np.arange(STEPS + 1), (path - start) / (STEPS * added))
             moved = (after - start) / added
             said[form.name] = f"{_digits(after)} ({'swallowed' if moved == 0 else f'{100 * moved:.0f} %'})"
         half, lower = 0.5, -0.5 * FORMATS[0].spacing_below(start) / unit
         parts["zone"].set_xy([(lower, 1.75), (half, 1.75), (half, 2.25), (lower, 2.25)])
-        parts["arrow"].set_data([0, min(added / unit, ABOVE)], [2.62, 2.62])
-        parts["tip"].set_data([min(added / unit, ABOVE)], [2.62])
+        _draw_update(parts, added / unit)
         for i, word in enumerate(parts["words"]):
             word.set_text(_digits(start + i * unit, 8))
         return said
@@ -63,9 +63,19 @@ def line_of_numbers() -> Live:
         Picture(made, moving, update),
         "Left the numbers that three formats have around the weight; float32 has so many that they make a "
         "band. The weight stands at 0, the arrow is the update, and the filled marks show where it lands "
-        "after rounding. In the shaded zone, half a spacing to each side, a bfloat16 weight swallows the "
-        f"update. Right {STEPS} such updates: 1 is where they should lead.",
+        "after rounding; an update that is too long for the picture is a broken arrow with its length beside "
+        "it, and its marks lie outside. In the shaded zone, half a spacing to each side, a bfloat16 weight "
+        f"swallows the update. Right {STEPS} such updates: 1 is where they should lead.",
     )
+
+
+def _draw_update(parts: dict[str, Any], length: float) -> None:
+    """Draw the update as an arrow; one that leaves the picture is broken, and says how long it is."""
+    fits = length <= ABOVE
+    parts["arrow"].set_data([0, min(length, ABOVE)], [2.62, 2.62])
+    parts["tip"].set_data([min(length, ABOVE)], [2.62])
+    parts["break"].set_text("" if fits else "//")
+    parts["length"].set_text("" if fits else f"{length:.3g} spacings")
 
 
 def _digits(x: float, digits: int = 7) -> str:
@@ -82,7 +92,7 @@ def _stage() -> tuple[Figure, dict[str, Any]]:
     made = figure(9.0, 3.6)
     left, right = made.subplots(1, 2, width_ratios=(1.35, 1))
     plain_axes(left, "distance from the weight, in spacings of bfloat16", "", "The line of numbers")
-    left.set(xlim=(-BELOW - 0.1, ABOVE + 0.1), ylim=(-0.45, 2.95))
+    left.set(xlim=(-BELOW - 0.1, ABOVE + 0.1), ylim=(-0.45, 3.05))
     left.set_yticks([*ROWS, 2.62], [*LOOK, "update"])
     left.axvline(0, color=MUTED, linewidth=0.8, linestyle=":")
     plain_axes(right, "updates", "share of the way", f"{STEPS} updates")
@@ -99,6 +109,8 @@ def _stage() -> tuple[Figure, dict[str, Any]]:
         (parts[f"{name} walk"],) = right.plot([], [], dash, color=color, linewidth=1.8, label=name)
     (parts["arrow"],) = left.plot([], [], color=INK, linewidth=2)
     (parts["tip"],) = left.plot([], [], ">", color=INK, markersize=7)
+    parts["break"] = left.text(1.5, 2.62, "", ha="center", va="center", fontsize=11, color=INK)
+    parts["length"] = left.text(ABOVE, 2.78, "", ha="right", fontsize=8, color=INK)
     parts["words"] = [left.text(i, 2.26, "", ha="center", fontsize=8, color=INK) for i in range(4)]
     right.legend(frameon=False, fontsize=9, loc="upper left")
     return made, parts

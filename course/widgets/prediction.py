@@ -19,6 +19,8 @@ CLOSE = 1.1
 SETTLE = 0.2
 # What was committed in this kernel: where no file can be written, a prediction still meets its reveal.
 _SESSION: dict[str, str] = {}
+# What was chosen in this kernel and not committed: the reveal says so.
+_CHOSEN: dict[str, str] = {}
 
 
 def predict(name: str, question: str, options: Sequence[str] | None = None) -> Prediction:
@@ -40,7 +42,7 @@ def reveal(name: str, answer: str | float, why: str = "") -> Reveal:
         answer: the option that turned out right, or the number.
         why: a sentence that explains it.
     """
-    return Reveal(answer, _recall(name), why)
+    return Reveal(answer, _recall(name), why, chosen=_CHOSEN.get(name))
 
 
 def _remember(name: str, answer: str) -> None:
@@ -82,9 +84,18 @@ class Prediction:
         for kind in ("pu-card", "pu-text", "pu-predict"):
             self.box.add_class(kind)
         self.button.on_click(lambda _button: self._clicked())
+        _CHOSEN.pop(name, None)
+        self.entry.observe(self._choose, names="value")
         earlier = _recall(name)
         if earlier is not None:
             self._lock(earlier)
+
+    def _choose(self, change: dict[str, Any]) -> None:
+        answer = _entered(change["new"], self.options)
+        if answer is None:
+            _CHOSEN.pop(self.name, None)
+        else:
+            _CHOSEN[self.name] = answer
 
     def _clicked(self) -> None:
         try:
@@ -134,20 +145,29 @@ class Prediction:
 class Reveal:
     """The prediction and the answer, side by side; see ``reveal``."""
 
-    def __init__(self, answer: str | float, prediction: str | None, why: str = "") -> None:
-        self.answer, self.prediction, self.why = answer, prediction, why
+    def __init__(
+        self, answer: str | float, prediction: str | None, why: str = "", chosen: str | None = None
+    ) -> None:
+        self.answer, self.prediction, self.why, self.chosen = answer, prediction, why, chosen
+
+    @property
+    def verdict(self) -> str:
+        """How the prediction and the answer stand to each other, or what is known in place of one."""
+        return compare(self.prediction, self.answer, self.chosen)
 
     def __repr__(self) -> str:
-        return " ".join(part for part in (compare(self.prediction, self.answer), self.why) if part)
+        return " ".join(part for part in (self.verdict, self.why) if part)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        verdict = html.escape(compare(self.prediction, self.answer))
+        verdict = html.escape(self.verdict)
         card = html_card("pu-reveal", verdict, html.escape(self.why))
         return {"text/html": card, "text/plain": repr(self)}
 
 
-def compare(prediction: str | None, answer: str | float) -> str:
+def compare(prediction: str | None, answer: str | float, chosen: str | None = None) -> str:
     """Return one kind sentence or two on how the prediction and the answer stand to each other.
+
+    Without a prediction, ``chosen`` is what was chosen and not committed.
 
     >>> compare("2", 2.05)
     'You predicted 2; it is 2.05. Well foreseen.'
@@ -155,6 +175,8 @@ def compare(prediction: str | None, answer: str | float) -> str:
     'You predicted: faster. It turned out: slower. Worth a second look: what did you expect to happen?'
     """
     shown = answer if isinstance(answer, str) else f"{answer:z.4g}"
+    if prediction is None and chosen is not None:
+        return f"You chose {chosen}, and did not commit it. The answer: {shown}."
     if prediction is None:
         return f"You made no prediction here. The answer: {shown}."
     guess = _number(prediction)

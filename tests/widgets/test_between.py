@@ -14,6 +14,7 @@ from course.widgets import line_of_numbers, the_cliff
 from course.widgets.cliff import NORMS, RATES, START, STEPS
 from course.widgets.models.cliff import OneUnit, descend
 from course.widgets.models.number_line import FORMATS, walk
+from course.widgets.number_line import _draw_update, _stage
 
 BFLOAT16, FLOAT16, FLOAT32 = FORMATS
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -65,6 +66,23 @@ def test_the_cliff_says_so_at_its_first_setting_and_no_more_with_a_limit():
     assert player.html() == the_cliff().html()
 
 
+def test_a_limit_of_2_is_enough_at_every_rate_and_5_is_not():
+    far = {}
+    for limit in NORMS:
+        path, _, _ = descend(OneUnit(), START, RATES, limit, STEPS)
+        far[limit] = np.abs(path - path[:, :1]).max(axis=(1, 2))
+    assert (far[5.0][RATES.index(0.4) :] > 1.3).all()
+    assert all((far[limit] < 1.2).all() for limit in NORMS if limit <= 1)
+    ends = [told[4] for told in the_cliff().readouts]
+    for at, lr in enumerate(RATES):
+        row = ends[at * len(NORMS) : (at + 1) * len(NORMS)]
+        assert "outside" in row[0]
+        assert not any("outside" in end for end in row[2:])
+        assert "outside" in row[1] or lr < 0.4
+    lost = ends[RATES.index(0.3) * len(NORMS)]
+    assert re.fullmatch(r"w = \d+\.\d, b = \d+\.\d, outside; gradient below 0\.001", lost)
+
+
 @pytest.mark.parametrize("form", FORMATS, ids=lambda f: f.name)
 def test_formats_are_those_of_torch(form):
     rng = np.random.default_rng(0)
@@ -110,6 +128,15 @@ def test_the_first_setting_is_on_the_left_of_the_threshold_where_the_text_says()
     for weight, swallowed in ((-1.0, True), (-2.0, False)):
         live.controls["weight"].value = weight
         assert ("swallowed" in live.readout["bfloat16"]) is swallowed
+
+
+def test_an_update_beyond_the_picture_is_a_broken_arrow_with_its_length():
+    _, parts = _stage()
+    _draw_update(parts, 8.192)
+    assert (parts["break"].get_text(), parts["length"].get_text()) == ("//", "8.19 spacings")
+    _draw_update(parts, 0.5)
+    assert (parts["break"].get_text(), parts["length"].get_text()) == ("", "")
+    assert parts["tip"].get_xdata() == [0.5]
 
 
 def test_one_arrow_key_moves_something_on_each_slider():

@@ -14,6 +14,7 @@ from course.widgets.prediction import compare, predict, reveal
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     monkeypatch.setattr(prediction, "_SESSION", {})
+    monkeypatch.setattr(prediction, "_CHOSEN", {})
     return tmp_path
 
 
@@ -35,6 +36,20 @@ def test_a_choice_is_committed_locked_and_remembered() -> None:
     assert again.entry.value == "faster"
     assert again.entry.disabled
     assert repr(reveal("t.choice", "faster")) == "You predicted: faster. That is what happens."
+
+
+def test_a_choice_without_a_commit_is_told_as_that() -> None:
+    asked = predict("t.chosen", "Faster or slower?", ["faster", "slower"])
+    asked.entry.value = "faster"
+    assert (
+        repr(reveal("t.chosen", "slower")) == "You chose faster, and did not commit it. The answer: slower."
+    )
+    asked.button.click()
+    assert repr(reveal("t.chosen", "faster")) == "You predicted: faster. That is what happens."
+    predict("t.again", "How many?").entry.value = "2"
+    assert "You chose 2" in repr(reveal("t.again", 3.0))
+    predict("t.again", "How many?")
+    assert "no prediction" in repr(reveal("t.again", 3.0))
 
 
 @pytest.mark.parametrize("text", ["", "about two", "nan", "inf"])
