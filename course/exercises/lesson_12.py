@@ -121,7 +121,7 @@ EXERCISES = (
         hints=(
             "Pad and cut as in shard. Gradient and parameter need the same padding.",
             'comm.reduce_scatter(padded, "mean") leaves each rank the mean of its own block.',
-            "Update your block with rule.update, gather the new blocks with comm.all_gather, cut the padding.",
+            "Update your block with rule.update, gather the new ones with comm.all_gather, cut the padding.",
         ),
         meaning={
             "param": "the parameter that each rank has after the step, a row a rank",

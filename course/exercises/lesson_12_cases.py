@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def zero3_cases() -> Iterator[Case]:
 
     def case(label: str, ranks: int, widths: tuple[int, ...], rule: Any, steps: int, part: str) -> Case:
         rng = np.random.default_rng(sum(widths) + ranks)
-        weights = [rng.normal(size=pair).round(2) for pair in zip(widths[:-1], widths[1:], strict=True)]
+        weights = [rng.normal(size=pair).round(2) for pair in pairwise(widths)]
         shape = (steps, ranks, 2)
         x, target = rng.normal(size=(*shape, widths[0])), rng.normal(size=(*shape, widths[-1]))
         given = {"ranks": ranks, "weights": weights, "x": list(x.round(2)), "target": list(target.round(2))}

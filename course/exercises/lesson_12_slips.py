@@ -1,4 +1,4 @@
-"""The slips of ``shard`` and ``model_states_per_rank``: wrong cuts, wrong padding, wrong shares, wrong units."""
+"""The slips of ``shard`` and ``model_states_per_rank``: wrong cuts, padding, shares and units."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _(x: Array, world_size: int, rank: int) -> Any:
 
 @shard_slips(
     "dealt like cards",
-    "You give rank r every world_size-th value. All-gather puts blocks one after the other: the order is lost.",
+    "You give rank r every world_size-th value. All-gather puts blocks one after another: the order is lost.",
     "A shard is one block of neighbours.",
 )
 def _(x: Array, world_size: int, rank: int) -> Any:

@@ -95,7 +95,7 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
 
 @zero1_slips(
     "each rank updates the whole",
-    "Each rank updates the whole parameter, with the whole state, and then gathers blocks that it has already.",
+    "Each rank updates the whole parameter, with the whole state, and then gathers what it has already.",
     "Update your own block alone; the others come by the gather.",
 )
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:

@@ -52,8 +52,8 @@ def _step(
 
 @zero2_slips(
     "gradients kept whole",
-    "You collect all gradients first and reduce them after backward. Values and bytes are right, but each rank "
-    "held every whole gradient: that is stage 1.",
+    "You collect all gradients first and reduce them after backward. Values and bytes are right, but each "
+    "rank held every whole gradient: that is stage 1.",
     "Reduce-scatter each gradient inside the loop, as it comes.",
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
@@ -66,7 +66,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     TOO_MUCH,
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
-    reduce = lambda comm, grad: _own(comm.all_reduce(_flat(grad, comm), "mean"), comm)
+    def reduce(comm: Any, grad: Any) -> Any:
+        return _own(comm.all_reduce(_flat(grad, comm), "mean"), comm)
+
     return _step(comm, params, backward, states, rule, reduce)
 
 
@@ -76,7 +78,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     'comm.reduce_scatter(padded, "mean"), or divide the sum by comm.world_size.',
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
-    reduce = lambda comm, grad: comm.reduce_scatter(_flat(grad, comm))
+    def reduce(comm: Any, grad: Any) -> Any:
+        return comm.reduce_scatter(_flat(grad, comm))
+
     return _step(comm, params, backward, states, rule, reduce)
 
 
@@ -86,7 +90,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     'With "mean" the division is done.',
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
-    reduce = lambda comm, grad: _mean(comm, grad) / comm.world_size
+    def reduce(comm: Any, grad: Any) -> Any:
+        return _mean(comm, grad) / comm.world_size
+
     return _step(comm, params, backward, states, rule, reduce)
 
 
@@ -105,7 +111,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     "The mean is over the ranks, whose data differ.",
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
-    reduce = lambda comm, grad: comm.reduce_scatter(_flat(grad, comm)) / len(params)
+    def reduce(comm: Any, grad: Any) -> Any:
+        return comm.reduce_scatter(_flat(grad, comm)) / len(params)
+
     return _step(comm, params, backward, states, rule, reduce)
 
 
@@ -115,7 +123,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     "First the update, then the gather, of the new block.",
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
-    gather = lambda comm, old, new, size: comm.all_gather(old)[:size]
+    def gather(comm: Any, old: Any, new: Any, size: Any) -> Any:
+        return comm.all_gather(old)[:size]
+
     return _step(comm, params, backward, states, rule, gather=gather)
 
 

@@ -55,8 +55,8 @@ class _Step:
 
 @zero3_slips(
     "weights not freed",
-    "You keep the gathered weights from the forward for the backward. That saves a gather, but each rank holds "
-    "the whole model between the two: what stage 3 was to avoid.",
+    "You keep the gathered weights from the forward for the backward. That saves a gather, but each rank "
+    "holds the whole model between the two: what stage 3 was to avoid.",
     "Gather again in the backward, one layer at a time.",
 )
 def _(*args: Any) -> Any:

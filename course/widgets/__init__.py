@@ -17,6 +17,7 @@ _HOME = {
     "effective_decay": "course.widgets.decay",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "line_of_numbers": "course.widgets.number_line",
+    "memory_bars": "course.widgets.zero",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "race_of_rules": "course.widgets.race",
