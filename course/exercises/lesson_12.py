@@ -31,12 +31,23 @@ __all__ = ["EXERCISES"]
 Array = np.ndarray
 _BYTES = "what each rank puts on the wire at this step"
 _ORDER = "neither line needs the other"
+_UNKNOWN = "NumPy takes any negative length for the one that it is to find"
+_STATES = "states = optimizer_bytes / ranks if stage >= 1 else optimizer_bytes"
+_GRADIENTS = "gradients = 2 / ranks if stage >= 2 else 2"
+_OLD = "old = np.pad({}, pad).reshape(comm.world_size, -1)[comm.rank]"
+_MEAN = "mean = comm.reduce_scatter(np.pad(grad, pad), 'mean')"
+_TRUST = "trust = np.sqrt(squares[0] / squares[1]) if squares.all() else 1.0"
 
 
 def shard_reference(x: Array, world_size: int, rank: int) -> Array:
     """Ask the library."""
     unit = Unit({"x": x}, world_size)
     return own_block(unit, unit.flatten({"x": x}), rank)
+
+
+def states_reference(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> float:
+    """Ask the library."""
+    return model_states(parameters, ranks, stage, optimizer_bytes=optimizer_bytes)
 
 
 def zero1_reference(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
@@ -95,12 +106,19 @@ EXERCISES = (
             "np.pad(row, (0, missing)), then reshape(world_size, -1), and take the row of this rank.",
         ),
         meaning={"shard": "what this rank keeps"},
+        equivalent={
+            f"{line} -> {line.replace('-1)', '-2)')}": _UNKNOWN
+            for line in (
+                "row = np.pad(x.reshape(-1), (0, -x.size % world_size))",
+                "return row.reshape(world_size, -1)[rank]",
+            )
+        },
     ),
     Exercise(
         name="model_states_per_rank",
         lesson="12",
         arguments=("parameters", "ranks", "stage", "optimizer_bytes"),
-        reference=model_states,
+        reference=states_reference,
         drive=drive.function("bytes"),
         make_cases=states_cases,
         slips=tuple(states_slips),
@@ -109,6 +127,10 @@ EXERCISES = (
             "Stage 1 divides the states by the ranks, stage 2 the gradients too, stage 3 the weights too.",
         ),
         meaning={"bytes": "what one rank holds"},
+        equivalent={
+            f"{_STATES} -> {_GRADIENTS}": _ORDER,
+            f"{_GRADIENTS} -> weights = 2 / ranks if stage >= 3 else 2": _ORDER,
+        },
     ),
     Exercise(
         name="zero1_step",
@@ -127,6 +149,11 @@ EXERCISES = (
             "param": "the parameter that each rank has after the step, a row a rank",
             "state size": "how many numbers of optimizer state each rank keeps",
             "bytes sent": _BYTES,
+        },
+        equivalent={
+            f"{_OLD.format('param')} -> {_MEAN}": _ORDER,
+            f"{_MEAN} -> state = rule.init(old) if state is None else state": _ORDER,
+            f"{_OLD.format('param')} -> {_OLD.format('param').replace('-1', '-2')}": _UNKNOWN,
         },
     ),
     Exercise(
@@ -148,6 +175,10 @@ EXERCISES = (
         }
         | {f"params[{i}]": f"layer {i} after the step, a row a rank" for i in range(3)},
         positions=frozenset({"whole gradients kept"}),
+        equivalent={
+            f"{_OLD.format('params[i]')} -> {_MEAN}": _ORDER,
+            f"{_OLD.format('params[i]')} -> {_OLD.format('params[i]').replace('-1', '-2')}": _UNKNOWN,
+        },
     ),
     Exercise(
         name="zero3_step",
@@ -183,5 +214,8 @@ EXERCISES = (
             "Take the roots after it. Where one of them is 0, the ratio is 1.",
         ),
         meaning={"delta": "what each rank subtracts from its shard", "bytes sent": "by all ranks together"},
+        equivalent={
+            f"{_TRUST} -> {_TRUST.replace('squares[1]', 'squares[-1]')}": "of two, the second is the last",
+        },
     ),
 )

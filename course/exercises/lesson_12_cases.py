@@ -111,6 +111,9 @@ def states_cases() -> Iterator[Case]:
     for stage in range(4):
         yield case(f"one rank in stage {stage}", 10, 1, stage, 12, "edges")
         yield case(f"no state in stage {stage}", 7, 3, stage, 0, "edges")
+    unsaid = case("optimizer_bytes not given", 16, 4, 1, 12, "edges")
+    unsaid.inputs.pop("optimizer_bytes")
+    yield unsaid
 
 
 def lamb_cases() -> Iterator[Case]:

@@ -117,7 +117,7 @@ def _states(
     "You count 2 + 2 bytes for each parameter and no optimizer state, which is the largest part.",
     "optimizer_bytes for each parameter: master copy and two moments.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, 0)
 
 
@@ -126,7 +126,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You count 12 bytes of state whatever optimizer_bytes says. That is Adam with a master copy.",
     "Use the argument.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, 12)
 
 
@@ -135,7 +135,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You take 4 bytes off the state, as if it had no master copy of the weights in float32.",
     "optimizer_bytes holds it already.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes - 4)
 
 
@@ -144,7 +144,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "In stage 1 you divide the gradients. Stage 1 shards the optimizer's state alone.",
     "Gradients are divided from stage 2 on.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (3, 1, 1))
 
 
@@ -153,7 +153,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "In stage 2 you divide the weights. They are whole on every rank until stage 3.",
     "Weights are divided in stage 3.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (2, 2, 1))
 
 
@@ -162,7 +162,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "From stage 1 on you divide everything. That is stage 3.",
     "One part more at each stage.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (1, 1, 1))
 
 
@@ -171,7 +171,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You divide the states in stage 0 already. Stage 0 is plain data parallelism: everything whole.",
     "Stage 1 is the first that divides.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (2, 1, 0))
 
 
@@ -180,7 +180,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You divide the weights first and the states last. The states go first: they are the largest part.",
     "Stage 1: states. Stage 2: gradients too. Stage 3: weights too.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (1, 2, 3))
 
 
@@ -189,7 +189,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "Each of your stages divides one part alone. The stages build on each other.",
     "Stage 2 keeps what stage 1 has saved.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     sizes = {3: 2, 2: 2, 1: optimizer_bytes}
     return parameters * sum(size / ranks if stage == own else size for own, size in sizes.items())
 
@@ -199,7 +199,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You count 4 bytes for a weight and for a gradient. The paper trains in half precision: 2 and 2.",
     "The float32 copy is in optimizer_bytes.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, w=4)
 
 
@@ -208,7 +208,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You return GiB: bytes over 2**30. The function returns bytes; and the paper's GB are 10**9 bytes.",
     "Return bytes, and divide where you print.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes) / 2**30
 
 
@@ -217,7 +217,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You return GB. The function returns bytes.",
     "Divide by 1e9 where you print.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes) / 1e9
 
 
@@ -226,7 +226,7 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You turn bytes into GiB and GiB into decimal bytes on the way: 7 per cent are lost.",
     "10**9 and 2**30 are two units. Here, no unit but the byte is needed.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes) / 2**30 * 1e9
 
 
@@ -235,5 +235,5 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
     "You count the bytes of all ranks together. The question is what one of them holds.",
     "What is whole counts once, what is cut counts one part.",
 )
-def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float) -> Any:
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return ranks * _states(parameters, ranks, stage, optimizer_bytes)

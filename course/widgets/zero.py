@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +16,9 @@ __all__ = ["memory_bars"]
 
 PARTS = ("weights", "gradients", "states")
 SENT = ("forward", "backward", "gradients", "update")
-_COLORS = (COLORS["blue"], COLORS["orange"], COLORS["green"], COLORS["purple"])
+MARKS = (Mark(0, "nothing cut"), Mark(1, "states"), Mark(2, "and gradients"), Mark(3, "and weights"))
+HELD_COLORS = (COLORS["blue"], COLORS["orange"], COLORS["green"])
+SENT_COLORS = (COLORS["blue"], COLORS["sky"], COLORS["orange"], COLORS["purple"])
 
 
 def memory_bars() -> Player:
@@ -31,7 +35,7 @@ def memory_bars() -> Player:
         ),
         panes=[_memory(frames), _sent(frames)],
         controls=[
-            Control("Stage", STAGES, start=1),
+            Control("Stage", STAGES, start=1, marks=MARKS),
             Control("Ranks", [f"{n:,}" for n in RANKS], start=RANKS.index(64), marks=(Mark(6, "paper"),)),
         ],
         labels=["Weights", "Gradients", "States", "A rank in all", "Sent a step"],
@@ -52,20 +56,26 @@ def bar(place: int, height: float, strokes: int = 44) -> npt.NDArray[np.float64]
 def _memory(frames: list[Holding]) -> Pane:
     bars = [[bar(i, getattr(one, part)) for one in frames] for i, part in enumerate(PARTS)]
     y = Axis("memory of a rank, GB", 0, 95, [(v, str(v)) for v in (0, 30, 60, 90)])
-    return _pane("What a rank holds", PARTS, y, bars)
+    return _pane("What a rank holds", PARTS, y, bars, HELD_COLORS)
 
 
 def _sent(frames: list[Holding]) -> Pane:
     bars = [[bar(i, one.sent[kind]) for one in frames] for i, kind in enumerate(SENT)]
     y = Axis("sent a step, Psi", 0, 1.05, [(0, "0"), (0.5, "0.5"), (1, "1")])
-    return _pane("What it sends at a step", SENT, y, bars)
+    return _pane("What it sends at a step", SENT, y, bars, SENT_COLORS)
 
 
-def _pane(title: str, names: tuple[str, ...], y: Axis, bars: list[list[npt.NDArray[np.float64]]]) -> Pane:
-    x = Axis("kind", -0.5, len(names) - 0.5, list(enumerate(names)))
+def _pane(
+    title: str,
+    names: Sequence[str],
+    y: Axis,
+    bars: list[list[npt.NDArray[np.float64]]],
+    colors: Sequence[str],
+) -> Pane:
+    x = Axis("what", -0.5, len(names) - 0.5, list(enumerate(names)))
     first, *others = bars
-    runners = [Runner(paths, color) for paths, color in zip(others, _COLORS[1:], strict=False)]
-    return Pane(title, x, y, first, style="line", color=_COLORS[0], width=330, height=220, runners=runners)
+    runners = [Runner(paths, color) for paths, color in zip(others, colors[1:], strict=True)]
+    return Pane(title, x, y, first, style="line", color=colors[0], width=330, height=220, runners=runners)
 
 
 def _gb(value: float) -> str:

@@ -11,7 +11,7 @@ __all__ = ["PARAMETERS", "RANKS", "STAGES", "Holding", "holding"]
 
 PARAMETERS = 7.5e9  # the model of the ZeRO paper's figure 1
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-STAGES = ("0: data parallel", "1: states cut", "2: and gradients", "3: and weights")
+STAGES = ("0", "1", "2", "3")
 
 
 @dataclass(frozen=True)
