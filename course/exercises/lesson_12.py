@@ -93,6 +93,25 @@ def lamb_reference(comm: Any, shard: Array, update: Array, lr: float) -> Array:
 
 EXERCISES = (
     Exercise(
+        name="model_states_per_rank",
+        lesson="12",
+        arguments=("parameters", "ranks", "stage", "optimizer_bytes"),
+        reference=states_reference,
+        drive=drive.function("bytes"),
+        make_cases=states_cases,
+        slips=tuple(states_slips),
+        hints=(
+            "Without sharding: 2 bytes of weights, 2 of gradients, optimizer_bytes of state, a parameter.",
+            "A conditional expression for each part: K / ranks if stage >= 1 else K.",
+            "Stage 1 divides the states by the ranks, stage 2 the gradients too, stage 3 the weights too.",
+        ),
+        meaning={"bytes": "what one rank holds"},
+        equivalent={
+            f"{_STATES} -> {_GRADIENTS}": _ORDER,
+            f"{_GRADIENTS} -> weights = 2 / ranks if stage >= 3 else 2": _ORDER,
+        },
+    ),
+    Exercise(
         name="shard",
         lesson="12",
         arguments=("x", "world_size", "rank"),
@@ -112,24 +131,6 @@ EXERCISES = (
                 "row = np.pad(x.reshape(-1), (0, -x.size % world_size))",
                 "return row.reshape(world_size, -1)[rank]",
             )
-        },
-    ),
-    Exercise(
-        name="model_states_per_rank",
-        lesson="12",
-        arguments=("parameters", "ranks", "stage", "optimizer_bytes"),
-        reference=states_reference,
-        drive=drive.function("bytes"),
-        make_cases=states_cases,
-        slips=tuple(states_slips),
-        hints=(
-            "Without sharding: 2 bytes of weights, 2 of gradients, optimizer_bytes of state, a parameter.",
-            "Stage 1 divides the states by the ranks, stage 2 the gradients too, stage 3 the weights too.",
-        ),
-        meaning={"bytes": "what one rank holds"},
-        equivalent={
-            f"{_STATES} -> {_GRADIENTS}": _ORDER,
-            f"{_GRADIENTS} -> weights = 2 / ranks if stage >= 3 else 2": _ORDER,
         },
     ),
     Exercise(
@@ -166,7 +167,7 @@ EXERCISES = (
         slips=tuple(zero2_slips),
         hints=(
             "It is zero1_step for one layer at a time, inside a loop: for i, grad in backward.",
-            "Begin with copies of the lists: params, states = list(params), list(states).",
+            "Begin with copies of both lists, and replace their entries as the layers come.",
             "Reduce-scatter inside the loop, so that no rank keeps a whole gradient.",
         ),
         meaning={

@@ -18,6 +18,10 @@ def _delta(top: Any, bottom: Any, update: Array, lr: float) -> Array:
     return lr * (top / bottom if top > 0 and bottom > 0 else 1.0) * update
 
 
+def _of_pair(norms: Array, update: Array, lr: float) -> Array:
+    return _delta(norms[0], norms[1], update, lr)
+
+
 def _squares(shard: Array, update: Array) -> Array:
     return np.array([shard @ shard, update @ update])
 
@@ -28,7 +32,7 @@ def _squares(shard: Array, update: Array) -> Array:
     "All-reduce the sums of squares, then take the roots.",
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
-    return _delta(*np.sqrt(_squares(shard, update)), update, lr)
+    return _of_pair(np.sqrt(_squares(shard, update)), update, lr)
 
 
 @lamb_slips(
@@ -37,7 +41,7 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
     "Add squares, and take the root after.",
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
-    return _delta(*comm.all_reduce(np.sqrt(_squares(shard, update))), update, lr)
+    return _of_pair(comm.all_reduce(np.sqrt(_squares(shard, update))), update, lr)
 
 
 @lamb_slips(
@@ -77,7 +81,7 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
     "np.sqrt after the all-reduce.",
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
-    return _delta(*comm.all_reduce(_squares(shard, update)), update, lr)
+    return _of_pair(comm.all_reduce(_squares(shard, update)), update, lr)
 
 
 @lamb_slips(
@@ -97,7 +101,7 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
     whole = comm.all_gather(shard), comm.all_gather(update)
-    return _delta(*np.sqrt(_squares(*whole)), update, lr)
+    return _of_pair(np.sqrt(_squares(*whole)), update, lr)
 
 
 @lamb_slips(
@@ -107,7 +111,7 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
     every = comm.all_gather(_squares(shard, update)).reshape(-1, 2)
-    return _delta(*np.sqrt(every.sum(axis=0)), update, lr)
+    return _of_pair(np.sqrt(every.sum(axis=0)), update, lr)
 
 
 @lamb_slips(
@@ -123,7 +127,7 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
 @lamb_slips(
     "lr forgotten",
     "You leave lr out.",
-    "delta = lr * ratio * update",
+    "Delta is lr times the ratio times the update.",
 )
 def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
-    return _delta(*np.sqrt(comm.all_reduce(_squares(shard, update))), update, 1.0)
+    return _of_pair(np.sqrt(comm.all_reduce(_squares(shard, update))), update, 1.0)

@@ -41,7 +41,7 @@ def _whole(comm: Any, block: Array, param: Array) -> Array:
 @zero1_slips(
     "mean forgotten",
     "You add the ranks' gradients and do not divide: each step is world_size times too long. "
-    "(Adam hides it: it does not see the scale of gradients.)",
+    "Adam would hide it: it does not see the scale of gradients.",
     'comm.reduce_scatter(padded, "mean"), or divide the sum by comm.world_size.',
 )
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
@@ -159,7 +159,7 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
 @zero1_slips(
     "delta added",
     "You add delta. It is what a rule subtracts.",
-    "new block = old block - delta",
+    "The new block is the old one minus delta.",
 )
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     old, new, state = _step(comm, param, grad, state, rule)

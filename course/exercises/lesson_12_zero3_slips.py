@@ -59,7 +59,7 @@ class _Step:
     "holds the whole model between the two: what stage 3 was to avoid.",
     "Gather again in the backward, one layer at a time.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Kept(_Step):
         def forward_weights(self, i: int) -> Array:
             self.kept = [*getattr(self, "kept", []), self.gather(i)]
@@ -68,7 +68,7 @@ def _(*args: Any) -> Any:
         def backward_weights(self, i: int) -> Array:
             return self.kept[i]
 
-    return Kept(*args).run()
+    return Kept(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -77,7 +77,7 @@ def _(*args: Any) -> Any:
     "rank holds the whole model.",
     "Gather inside the loop, and keep no list of gathered weights.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class First(_Step):
         def forward_weights(self, i: int) -> Array:
             if i == 0:
@@ -89,7 +89,7 @@ def _(*args: Any) -> Any:
                 self.all = [self.gather(j) for j in range(len(self.shards))]
             return self.all[i]
 
-    return First(*args).run()
+    return First(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -98,8 +98,8 @@ def _(*args: Any) -> Any:
     "nobody uses them.",
     "The next forward gathers what it needs. A step ends with the shards.",
 )
-def _(*args: Any) -> Any:
-    step = _Step(*args)
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
+    step = _Step(comm, shards, states, model, x, rule)
     result = step.run()
     for i in range(len(step.shards)):
         step.gather(i)
@@ -111,13 +111,13 @@ def _(*args: Any) -> Any:
     "Your values are right, but you move 4 Psi instead of 3: you all-reduce each gradient and use one block.",
     TOO_MUCH,
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Reduced(_Step):
         def reduce(self, grad: Array) -> Array:
             mean = self.comm.all_reduce(self.padded(grad), "mean")
             return mean.reshape(self.comm.world_size, -1)[self.comm.rank]
 
-    return Reduced(*args).run()
+    return Reduced(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -125,12 +125,12 @@ def _(*args: Any) -> Any:
     "You add the ranks' gradients and do not divide: each step is world_size times too long.",
     'comm.reduce_scatter(padded, "mean"), or divide the sum by comm.world_size.',
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Sum(_Step):
         def reduce(self, grad: Array) -> Array:
             return self.comm.reduce_scatter(self.padded(grad))
 
-    return Sum(*args).run()
+    return Sum(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -138,12 +138,12 @@ def _(*args: Any) -> Any:
     "You divide by the number of ranks twice: once in the collective, once beside it.",
     'With "mean" the division is done.',
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Twice(_Step):
         def reduce(self, grad: Array) -> Array:
             return super().reduce(grad) / self.comm.world_size
 
-    return Twice(*args).run()
+    return Twice(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -151,12 +151,12 @@ def _(*args: Any) -> Any:
     "Each rank updates its shards with its own gradients: the other ranks' data is lost.",
     "comm.reduce_scatter leaves each rank the mean of all ranks' gradients, for its shard.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Own(_Step):
         def reduce(self, grad: Array) -> Array:
             return self.padded(grad).reshape(self.comm.world_size, -1)[self.comm.rank]
 
-    return Own(*args).run()
+    return Own(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -164,12 +164,12 @@ def _(*args: Any) -> Any:
     "You hand the model this rank's shard. A layer computes with all of its weights.",
     "comm.all_gather(shards[i]) first.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Shard(_Step):
         def gather(self, i: int) -> Array:
             return self.shards[i]
 
-    return Shard(*args).run()
+    return Shard(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -177,12 +177,12 @@ def _(*args: Any) -> Any:
     "You hand the model the gathered row with its padding.",
     "Cut it to model.sizes[i].",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Leaked(_Step):
         def gather(self, i: int) -> Array:
             return self.comm.all_gather(self.shards[i])
 
-    return Leaked(*args).run()
+    return Leaked(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -190,13 +190,13 @@ def _(*args: Any) -> Any:
     "You put the gathered shards together from the last rank to the first.",
     "all_gather returns them in order of rank already.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Backwards(_Step):
         def gather(self, i: int) -> Array:
             blocks = self.comm.all_gather(self.shards[i]).reshape(self.comm.world_size, -1)
             return blocks[::-1].reshape(-1)[: self.model.sizes[i]]
 
-    return Backwards(*args).run()
+    return Backwards(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -204,12 +204,12 @@ def _(*args: Any) -> Any:
     "You return the shards as they came: the weights never change.",
     "shards[i] - delta is the new shard.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Stale(_Step):
         def update(self, i: int, gradient: Array) -> None:
             _, self.states[i] = self.rule.update(gradient, self.states[i], self.shards[i])
 
-    return Stale(*args).run()
+    return Stale(comm, shards, states, model, x, rule).run()
 
 
 @zero3_slips(
@@ -217,7 +217,7 @@ def _(*args: Any) -> Any:
     "You gather a layer for its backward after you have updated it: the gradient flows through new weights.",
     "Gather, backward, reduce-scatter, update: in this order for each layer.",
 )
-def _(*args: Any) -> Any:
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Early(_Step):
         def run(self) -> Any:
             inputs, x = [], self.x
@@ -233,4 +233,4 @@ def _(*args: Any) -> Any:
                 dy, _ = self.model.backward(i, self.gather(i), inputs[i], dy)
             return self.shards, self.states
 
-    return Early(*args).run()
+    return Early(comm, shards, states, model, x, rule).run()

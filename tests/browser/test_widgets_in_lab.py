@@ -23,6 +23,7 @@ PLAYERS = [
     "trust_ratio_by_batch()",
     "race_of_rules()",
     "the_cliff()",
+    "memory_bars()",
 ]
 LIVE = [
     "drag_a_step()",

@@ -35,10 +35,11 @@ def holding(ranks: int, stage: int, parameters: float = PARAMETERS) -> Holding:
     >>> round(holding(64, 1).total, 1)
     31.4
     """
-    parts = [
+    weights, gradients, states = (
         model_states(parameters, ranks, stage, *sizes) / 1e9 for sizes in ((2, 0, 0), (0, 2, 0), (0, 0, 12))
-    ]
+    )
     once = ring_factor("all_gather", ranks)
     gathers = {"forward": once, "backward": once} if stage == 3 else {"forward": 0.0, "backward": 0.0}
     update = 0.0 if stage == 3 else once
-    return Holding(*parts, {**gathers, "gradients": once, "update": update})
+    sent = {**gathers, "gradients": once, "update": update}
+    return Holding(weights, gradients, states, sent)
