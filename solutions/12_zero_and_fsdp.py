@@ -32,7 +32,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from course import check, cluster, predict, reveal, written
+from course import check, cluster, hint, predict, reveal, written
 from course.cluster.fsdp import FullyShard
 from course.cluster.models import MLP
 from course.cluster.plan import HARDWARE, Impossible, Job, Layout, make_plan
@@ -199,8 +199,7 @@ for rule in (SGD(lr=0.01), AdamW(lr=0.01)):
     print(f"{type(rule).__name__:5s} sees that the mean was forgotten:", bool(apart > 1e-5))
 
 # %% [markdown]
-# A loss curve under Adam proves little, then. Clipping would tell, and weight decay written into the
-# gradient; and the check of this lesson, which takes its first steps by SGD.
+# A loss curve under Adam proves little, then. The check takes its first steps by SGD.
 
 # %% [markdown]
 # ## Build: `zero2_step`
@@ -495,7 +494,7 @@ check(lamb_under_zero)
 
 # %% [markdown]
 # What would go wrong without the all-reduce? Each rank would have a ratio of its own. The layer below has
-# small weights in front and large ones behind, as an embedding and its bias might lie side by side.
+# small weights in front and large ones behind, as the rows of an embedding may differ.
 
 # %% tags=["nbval-check-output"]
 lamb = lamb_under_zero if written(lamb_under_zero) else find("lamb_under_zero").reference
