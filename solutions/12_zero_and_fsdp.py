@@ -38,7 +38,7 @@ from course.cluster.models import MLP
 from course.cluster.plan import HARDWARE, Impossible, Job, Layout, make_plan
 from course.cluster.zero import zero
 from course.exercises import find
-from course.rules import LAMB, SGD, AdamW
+from course.rules import LAMB, SGD, AdamW, Muon
 from course.widgets import memory_bars
 
 print("ready")
@@ -531,6 +531,10 @@ for stage in (1, 2, 3):
     ends = cluster.run(with_lamb, 3, args=(stage,)).results
     agrees = max(np.abs(end - one).max() for end in ends) < 1e-11
     print(f"LAMB, stage {stage} on 3 ranks equals one process: {agrees}")
+try:
+    cluster.run(lambda comm: zero(comm, net, Muon(), 2), 2)
+except cluster.RankError as error:
+    print("Muon:", str(error).split("; ")[0])
 
 # %% [markdown]
 # ## Where conventions differ

@@ -30,8 +30,8 @@ def memory_bars() -> Player:
             "One rank of many. Left its memory in decimal GB: weights and gradients in 2 bytes, states in 12 "
             "a parameter. Right the bytes that it sends at a step, in multiples of the weights' bytes Psi: "
             "weights gathered for the forward and for the backward, gradients reduced, new weights gathered "
-            "after the update. Raise the stage, and one bar after the other shrinks with the ranks; only "
-            "stage 3 sends more."
+            "after the update (in stage 0: the reduced gradients). Raise the stage, and one bar after the "
+            "other shrinks with the ranks; only stage 3 sends more."
         ),
         panes=[_memory(frames), _sent(frames)],
         controls=[
@@ -56,23 +56,24 @@ def bar(place: int, height: float, strokes: int = 44) -> npt.NDArray[np.float64]
 def _memory(frames: list[Holding]) -> Pane:
     bars = [[bar(i, getattr(one, part)) for one in frames] for i, part in enumerate(PARTS)]
     y = Axis("memory of a rank, GB", 0, 95, [(v, str(v)) for v in (0, 30, 60, 90)])
-    return _pane("What a rank holds", PARTS, y, bars, HELD_COLORS)
+    return _pane("What a rank holds", "part", PARTS, y, bars, HELD_COLORS)
 
 
 def _sent(frames: list[Holding]) -> Pane:
     bars = [[bar(i, one.sent[kind]) for one in frames] for i, kind in enumerate(SENT)]
     y = Axis("sent a step, Psi", 0, 1.05, [(0, "0"), (0.5, "0.5"), (1, "1")])
-    return _pane("What it sends at a step", SENT, y, bars, SENT_COLORS)
+    return _pane("What it sends at a step", "occasion", SENT, y, bars, SENT_COLORS)
 
 
 def _pane(
     title: str,
+    label: str,
     names: Sequence[str],
     y: Axis,
     bars: list[list[npt.NDArray[np.float64]]],
     colors: Sequence[str],
 ) -> Pane:
-    x = Axis("what", -0.5, len(names) - 0.5, list(enumerate(names)))
+    x = Axis(label, -0.5, len(names) - 0.5, list(enumerate(names)))
     first, *others = bars
     runners = [Runner(paths, color) for paths, color in zip(others, colors[1:], strict=True)]
     return Pane(title, x, y, first, style="line", color=colors[0], width=330, height=220, runners=runners)
