@@ -30,7 +30,7 @@ def memory_bars() -> Player:
             "One rank of many. Left its memory in decimal GB: weights and gradients in 2 bytes, states in 12 "
             "a parameter. Right the bytes that it sends at a step, in multiples of the weights' bytes Psi: "
             "weights gathered for the forward and for the backward, gradients reduced, new weights gathered "
-            "after the update (in stage 0: the reduced gradients). Raise the stage, and one bar after the "
+            "after the update (in stage 0: reduced gradients). Raise the stage, and one bar after the "
             "other shrinks with the ranks; only stage 3 sends more."
         ),
         panes=[_memory(frames), _sent(frames)],
