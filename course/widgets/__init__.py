@@ -18,6 +18,7 @@ _HOME = {
     "illnesses": "course.widgets.patients",
     "learning_rate_on_a_ravine": "course.widgets.ravine",
     "line_of_numbers": "course.widgets.number_line",
+    "memory_bars": "course.widgets.zero",
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "race_of_rules": "course.widgets.race",

@@ -21,6 +21,7 @@ PLAYERS = [
     "race_of_rules()",
     "the_cliff()",
     "illnesses()",
+    "memory_bars()",
 ]
 LIVE = [
     "drag_a_step()",

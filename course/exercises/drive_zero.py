@@ -1,0 +1,225 @@
+"""Drivers of rank programs that shard: values and bytes of every rank, on the simulated cluster.
+
+A case's inputs hold ``ranks`` and what the ranks are given. What each rank returns is written down with a row
+a rank, and beside it the bytes that each rank sent, from the ledger.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from course import cluster
+from course.arrays import is_array
+from course.cluster import Communicator, Deadlock, Mismatch, RankError
+from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
+from course.exercises.drive import _kind, _require_array, _tuple_of
+from course.trees import leaves
+
+__all__ = ["Layers", "one_call", "stage_one", "stage_three", "stage_two"]
+
+Array = np.ndarray
+Answer = Callable[..., Any]
+Values = dict[str, Any]
+
+
+def stage_one(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(comm, param, grad, state, rule) -> (param, state)`` through steps."""
+
+    def program(comm: Communicator) -> list[Values]:
+        given = copied(case.inputs)
+        param, state, rule = given["param"], None, given["rule"]
+        seen = []
+        for step, grads in enumerate(given["grads"], start=1):
+            comm.step = step
+            before = {"param": param, "grad": grads[comm.rank], "state": state}
+            args = copied(before)
+            result = answer(comm, *args.values(), rule)
+            _refuse_changes(before, args, step)
+            new, state = _tuple_of(result, ("param", "state"), step)
+            _require_array("param", new, param, step)
+            if not isinstance(state, dict):
+                raise StopDriving(
+                    Fault("state", "type", f"the state must be a dict; yours is {_kind(state)}", step)
+                )
+            param, state = np.array(new), copied(state)
+            size = sum(np.size(leaf) for leaf in leaves(state))
+            seen.append({"param": param, "state size": size})
+        return seen
+
+    _write(_run(program, case), out)
+
+
+def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(comm, params, backward, states, rule) -> (params, states)`` through steps."""
+
+    def program(comm: Communicator) -> list[Values]:
+        given = copied(case.inputs)
+        params, rule = given["params"], given["rule"]
+        states = [rule.init(_own(param, comm)) for param in params]
+        seen = []
+        for step, grads in enumerate(given["grads"], start=1):
+            comm.step = step
+            before = {"params": params, "states": states}
+            args, kept = copied(before), [0]
+            backward = _backward(grads[comm.rank], kept)
+            result = answer(comm, args["params"], backward, args["states"], rule)
+            _refuse_changes(before, args, step)
+            new, states = _tuple_of(result, ("params", "states"), step)
+            _require_list("params", new, params, step)
+            _require_count("states", states, params, step)
+            params, states = copied(list(new)), copied(list(states))
+            seen.append({f"params[{i}]": p for i, p in enumerate(params)} | {"whole gradients kept": kept[0]})
+        return seen
+
+    _write(_run(program, case), out)
+
+
+def stage_three(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(comm, shards, states, model, x, rule) -> (shards, states)`` through steps."""
+
+    def program(comm: Communicator) -> list[Values]:
+        given = copied(case.inputs)
+        weights, rule = given["weights"], given["rule"]
+        shards = [_own(weight.reshape(-1), comm) for weight in weights]
+        states = [rule.init(shard) for shard in shards]
+        seen = []
+        for step, (inputs, targets) in enumerate(zip(given["x"], given["target"], strict=True), start=1):
+            comm.step = step
+            model = Layers([weight.shape for weight in weights], targets[comm.rank])
+            before = {"shards": shards, "states": states, "x": inputs[comm.rank]}
+            args = copied(before)
+            result = answer(comm, args["shards"], args["states"], model, args["x"], rule)
+            _refuse_changes(before, args, step)
+            new, states = _tuple_of(result, ("shards", "states"), step)
+            _require_list("shards", new, shards, step)
+            _require_count("states", states, shards, step)
+            shards, states = copied(list(new)), copied(list(states))
+            seen.append({f"shards[{i}]": s for i, s in enumerate(shards)} | {"whole layers held": model.most})
+        return seen
+
+    _write(_run(program, case), out)
+
+
+def one_call(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(comm, shard, update, lr) -> delta``: shards of one layer, one call; bytes of all ranks."""
+
+    def program(comm: Communicator) -> list[Values]:
+        given = copied(case.inputs)
+        comm.step = 1
+        before = {name: _own(given[name], comm) for name in ("param", "update")}
+        args = copied(before)
+        delta = answer(comm, args["param"], args["update"], given["lr"])
+        _refuse_changes({"shard": before["param"], "update": before["update"]},
+                        {"shard": args["param"], "update": args["update"]}, 1)  # fmt: skip
+        _require_array("delta", delta, before["param"], 1)
+        return [{"delta": np.array(delta)}]
+
+    done = _run(program, case)
+    _write(done, out, together=True)
+
+
+class Layers:
+    """Linear layers with tanh, whose weights come as one flat row: what ``zero3_step`` trains.
+
+    It counts how many layers' whole weights are alive at a time.
+    """
+
+    def __init__(self, shapes: list[tuple[int, ...]], target: Array) -> None:
+        self.shapes, self.target = shapes, target
+        self.sizes = [int(np.prod(shape)) for shape in shapes]
+        self.most, self._known = 0, {}  # type: ignore[var-annotated]
+
+    def forward(self, i: int, weights: Array, x: Array) -> Array:
+        """Return the output of layer ``i``."""
+        return np.tanh(x @ self._whole(i, weights))
+
+    def loss(self, y: Array) -> Array:
+        """Return the gradient of the loss in the last output."""
+        return (y - self.target) / len(y)
+
+    def backward(self, i: int, weights: Array, x: Array, dy: Array) -> tuple[Array, Array]:
+        """Return the gradients of layer ``i``: in its input ``x``, and in its weights as a flat row."""
+        weight = self._whole(i, weights)
+        inner = dy * (1 - np.tanh(x @ weight) ** 2)
+        return inner @ weight.T, (x.T @ inner).reshape(-1)
+
+    def _whole(self, i: int, weights: Any) -> Array:
+        if not is_array(weights) or weights.shape != (self.sizes[i],):
+            has = f"shape {weights.shape}" if is_array(weights) else _kind(weights)
+            few = not is_array(weights) or weights.size < self.sizes[i]
+            message = f"layer {i} was given weights of {has}; it needs all {self.sizes[i]}, in one row"
+            raise StopDriving(Fault("weights", "too few" if few else "too many", message))
+        base = weights
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        self._known[id(base)] = weakref.ref(base)
+        self.most = max(self.most, sum(ref() is not None for ref in self._known.values()))
+        return weights.reshape(self.shapes[i])
+
+
+def _backward(grads: list[Array], kept: list[int]) -> Iterator[tuple[int, Array]]:
+    """Yield the layers' gradients, the last first; count those of earlier layers that somebody keeps."""
+    alive: list[weakref.ref[Array]] = []
+    for i in reversed(range(len(grads))):
+        grad = grads[i].copy()
+        alive.append(weakref.ref(grad))
+        yield i, grad
+        del grad
+        kept[0] = max(kept[0], sum(ref() is not None for ref in alive[:-1]))
+
+
+def _own(row: Array, comm: Communicator) -> Array:
+    """Return this rank's shard of a flat row."""
+    blocks = np.pad(row, (0, -len(row) % comm.world_size)).reshape(comm.world_size, -1)
+    return blocks[comm.rank].copy()
+
+
+def _run(program: Callable[..., Any], case: Case) -> cluster.Outcome:
+    """Run a program; what a rank raised is raised again, and a standstill is told as a fault."""
+    try:
+        return cluster.run(program, ranks=int(case.inputs["ranks"]))
+    except RankError as error:
+        cause: BaseException = error.__cause__ or error
+    except (Deadlock, Mismatch) as error:
+        cause = StopDriving(Fault("cluster", type(error).__name__, f"on the cluster: {error}"))
+    raise cause
+
+
+def _write(done: cluster.Outcome, out: Outcome, together: bool = False) -> None:
+    """Write down what the ranks saw, one row a rank, and what they sent at each step."""
+    for step, rows in enumerate(zip(*done.results, strict=True), start=1):
+        sent = np.array([done.ledger.sent(rank=r, step=step) for r in range(len(rows))])
+        for name in rows[0]:
+            out.see(step, name, np.stack([row[name] for row in rows]))
+        out.see(step, "bytes sent", sent.sum() if together else sent)
+    out.notes.extend(sorted({entry.kind for entry in done.ledger}))
+
+
+def _refuse_changes(before: Values, after: Values, step: int) -> None:
+    for name, value in before.items():
+        pairs = [(value, after[name])]
+        if isinstance(value, list):
+            pairs = list(zip(value, after[name], strict=True)) if len(value) == len(after[name]) else [(0, 1)]
+            changed = len(value) != len(after[name]) or any(mutated(a, b) for a, b in pairs)
+        else:
+            changed = mutated(value, after[name])
+        if changed:
+            message = f"your function changed its input {name} in place; the caller still needs it"
+            raise StopDriving(Fault("mutated", name, message, step))
+
+
+def _require_list(name: str, value: Any, like: list[Array], step: int) -> None:
+    _require_count(name, value, like, step)
+    for i, one in enumerate(value):
+        _require_array(f"{name}[{i}]", one, like[i], step)
+
+
+def _require_count(name: str, value: Any, like: list[Any], step: int) -> None:
+    if not isinstance(value, list | tuple) or len(value) != len(like):
+        has = f"{len(value)} of them" if isinstance(value, list | tuple) else _kind(value)
+        message = f"{name} must be a list with one entry a layer, {len(like)}; yours is {has}"
+        raise StopDriving(Fault("type", name, message, step))
