@@ -14,6 +14,7 @@ from course.exercises import (
     lesson_07,
     lesson_08,
     lesson_09,
+    lesson_11,
 )
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
 
@@ -32,6 +33,7 @@ ALL: dict[str, Exercise] = {
         lesson_07,
         lesson_08,
         lesson_09,
+        lesson_11,
     )
     for exercise in lesson.EXERCISES
 }
