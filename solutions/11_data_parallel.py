@@ -29,6 +29,8 @@
 # - say which sums are the same to the last bit, and which are not.
 
 # %% tags=["nbval-check-output"]
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -440,7 +442,7 @@ print("added in the order of ranks, the same bits:", np.array_equal(ranks, by_ra
 # %% tags=["nbval-check-output"]
 for text, sizes in (("3, 3, 2, 2", (3, 3, 2, 2)), ("7, 1, 1, 1", (7, 1, 1, 1))):
     ends = np.cumsum((0, *sizes))
-    each = np.array([mean_gradient(start, PIXELS[a:b], ONEHOT[a:b]) for a, b in zip(ends, ends[1:])])
+    each = np.array([mean_gradient(start, PIXELS[a:b], ONEHOT[a:b]) for a, b in itertools.pairwise(ends)])
     right = mean_gradient(start, PIXELS[:10], ONEHOT[:10])
     weighed = np.tensordot(np.array(sizes) / 10, each, 1)
     off = [np.linalg.norm(g - right) / np.linalg.norm(right) for g in (each.mean(axis=0), weighed)]
@@ -525,7 +527,7 @@ def library(comm, most):
 program = gradients_of if written(bucketed_all_reduce) else library
 for most in (1, 4_000, 40_000, 400_000):
     ledger = cluster.run(program, ranks=4, args=(most,)).ledger.select(rank=0)
-    print(f"buckets of {most:7,} bytes: {ledger.count():2d} collectives, {ledger.payload():,} bytes in them")
+    print(f"buckets of {most:7,} bytes: collectives: {ledger.count():2d}, {ledger.payload():,} bytes in them")
 
 # %% [markdown]
 # ## Ranks that are real
@@ -559,11 +561,11 @@ print("both real ranks have the same weights:   ", np.array_equal(real.results[0
 # %% [markdown]
 # ## In the wild
 #
-# **A ring that was none.** In a well-known course the reference solution of `ring_all_reduce` sent the whole
-# tensor at every hop, in both phases (callummcdougall/ARENA_3.0, pull request 407). Its values were right, and a
-# test of values passes it. Each rank moved $2(N-1)$ tensors instead of $2(N-1)/N$: $N$ times too many. The
-# same pull request tells of a hang: the sends and receives were issued one by one, and on NCCL every rank's send
-# waited for a receive that was queued behind its neighbour's send.
+# **A ring that was none.** In a course on the subject the reference solution of `ring_all_reduce` sent the
+# whole tensor at every hop, in both phases (callummcdougall/ARENA_3.0, pull request 407). The sum was right.
+# Each rank moved $2(N-1)$ tensors instead of $2(N-1)/N$: $N$ times too many. The same pull request tells of a
+# hang: sends and receives were issued one by one, and on NCCL every rank's send waited for a receive that was
+# queued behind its neighbour's send.
 
 
 # %% tags=["nbval-check-output"]
@@ -620,7 +622,7 @@ def accumulate(comm, before_forward):
     torch.manual_seed(0)
     model = DistributedDataParallel(torch.nn.Linear(3, 1))
     draw = torch.Generator().manual_seed(comm.rank)
-    for step in range(2):
+    for _ in range(2):
         model.zero_grad()
         for micro in range(3):
             if before_forward:

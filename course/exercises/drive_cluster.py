@@ -1,4 +1,4 @@
-"""Drivers for rank programs: an answer runs on every rank of a simulated cluster; values and bytes are seen."""
+"""Drivers for rank programs: an answer runs on every rank of a simulated cluster, and its bytes count."""
 
 from __future__ import annotations
 

@@ -161,8 +161,8 @@ def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:
 
 @bucket_slips(
     "one bucket for everything",
-    "You lay all arrays into one row and look at bucket_bytes nowhere. Nothing can go out before the backward "
-    "pass has ended, and the row is a second copy of all gradients.",
+    "You lay all arrays into one row and look at bucket_bytes nowhere. Nothing can go out before backward "
+    "has ended, and the row is a second copy of all gradients.",
     "A new bucket begins where the next array would not fit any more.",
 )
 def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:

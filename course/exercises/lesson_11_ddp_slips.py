@@ -57,7 +57,7 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 @ddp_slips(
     "parameters averaged, not gradients",
     "Each rank takes its own step, and you average the parameters. With plain SGD that is the same. A rule "
-    "with a state, or one that is not linear in the gradient, has then seen different gradients on each rank.",
+    "with a state, or one not linear in the gradient, has then seen different gradients on each rank.",
     "First the mean of the gradients, then one and the same update everywhere.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:

@@ -65,8 +65,8 @@ def _(comm: Any, x: Array) -> Array:
 
 @ring_slips(
     "whole tensors, in both phases",
-    "You run both phases, but with the whole array in the place of a block. The sum is right after the first "
-    "phase, and the second does nothing useful: N times the bytes of a ring.",
+    "You run both phases, but with the whole array in the place of a block. The sum is right after the "
+    "first phase, and the second does nothing useful: N times the bytes of a ring.",
     "In the first phase a rank sends one block of N and adds one; nobody has the whole sum before the second.",
 )
 def _(comm: Any, x: Array) -> Array:
@@ -291,8 +291,8 @@ def _(comm: Any, x: Array) -> Array:
 
 @ring_slips(
     "everyone to everyone",
-    "Each rank sends a block to every other rank. The sum is right and so are the bytes, but every rank needs "
-    "a wire to every other.",
+    "Each rank sends a block to every other rank. The sum is right and so are the bytes, but every rank "
+    "needs a wire to every other.",
     "In a ring a rank sends to one neighbour only, and blocks travel on from there.",
 )
 def _(comm: Any, x: Array) -> Array:
