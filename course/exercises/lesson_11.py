@@ -169,7 +169,8 @@ EXERCISES = (
         ),
         meaning=SENT,
         equivalent={
-            "right, left = ((rank + 1) % n, (rank - 1) % n) -> blocks = np.array_split(x.flatten(), n)": FIRST,
+            "right, left = ((rank + 1) % n, (rank - 1) % n) -> "
+            "blocks = np.array_split(x.flatten(), n)": FIRST,
             "take = (rank - hop - 1) % n -> take = rank - hop - 1": NEGATIVE,
             "blocks[(rank - hop) % n] = comm.exchange(blocks[(rank + 1 - hop) % n], right, left) -> "
             "blocks[rank - hop] = comm.exchange(blocks[(rank + 1 - hop) % n], right, left)": NEGATIVE,

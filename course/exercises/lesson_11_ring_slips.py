@@ -67,7 +67,7 @@ def _(comm: Any, x: Array) -> Array:
     "whole tensors, in both phases",
     "You run both phases, but with the whole array in the place of a block. The sum is right after the "
     "first phase, and the second does nothing useful: N times the bytes of a ring.",
-    "In the first phase a rank sends one block of N and adds one; nobody has the whole sum before the second.",
+    "In the first phase a rank sends one block of N and adds one. Nobody has the whole sum after it.",
 )
 def _(comm: Any, x: Array) -> Array:
     n, _, right, left = places(comm)

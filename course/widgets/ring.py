@@ -24,9 +24,9 @@ def ring_in_motion() -> Player:
         caption=(
             "Four ranks, each with an array of four blocks. Left what moves at this hop: in the first way "
             "a disc is one block, in the others it is the whole array of a rank. Right what each rank has "
-            "after it: a bar is a block, and its height says how many ranks' numbers are in it. All three ways end "
-            "with four everywhere. The numbers below are the ledger's: a ring of blocks sends 1.5 arrays from "
-            "each rank, a ring of whole arrays 6, and rank 0 in the third way 3, while the others wait."
+            "after it: a bar is a block, and its height says how many ranks' numbers are in it. All three "
+            "end with four everywhere. The numbers below are the ledger's: a ring of blocks sends 1.5 arrays "
+            "from each rank, a ring of whole arrays 6, and rank 0 in the third way 3, while others wait."
         ),
         panes=[_motion(runs), _blocks(runs)],
         controls=[

@@ -22,6 +22,7 @@ PLAYERS = [
     "small_gradients()",
     "trust_ratio_by_batch()",
     "race_of_rules()",
+    "ring_in_motion()",
     "the_cliff()",
 ]
 LIVE = [
