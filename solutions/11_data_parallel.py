@@ -38,6 +38,7 @@ from course import check, cluster, hint, predict, reveal, written
 from course.data import load_digits
 from course.exercises import find
 from course.grading import judge
+from course.microscope import look
 from course.rules import SGD, AdamW
 from course.widgets import alt, ring_in_motion
 from course.widgets.style import COLORS
@@ -376,6 +377,21 @@ def ddp_step(comm, grad_fn, update, param, state, x, y):
 
 # %% check="ddp_step" tags=["nbval-check-output"]
 check(ddp_step)
+
+# %% [markdown]
+# One step of yours, as rank 1 sees it. The model is $y = wx$ with one weight. Rank 0 has three rows, rank 1
+# has one. What an all-reduce returns is the same on both.
+
+# %%
+X, Y = [np.ones((3, 1)), np.ones((1, 1))], [np.array([1.0, 2.0, 3.0]), np.array([6.0])]
+
+
+def one_step(comm):
+    slope = lambda w, x, y: x.T @ (x @ w - y) / len(x)
+    return look(ddp_step, comm, slope, SGD(lr=0.1).update, np.zeros(1), {}, X[comm.rank], Y[comm.rank])
+
+
+cluster.run(one_step, ranks=2).results[1]
 
 # %% [markdown]
 # ## Validate: 20 steps of AdamW beside one process

@@ -203,7 +203,7 @@ def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:
 @bucket_slips(
     "the shapes lost",
     "You return rows. Each array must come back in its own shape.",
-    "reshape(arrays[i].shape)",
+    "End with reshape(arrays[i].shape) for each array.",
 )
 def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:
     return [mean.reshape(-1) for mean in send(comm, arrays, backwards(arrays, bucket_bytes))]

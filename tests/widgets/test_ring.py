@@ -27,7 +27,7 @@ def test_the_bytes_are_those_of_the_formulas_and_of_the_librarys_all_reduce():
     share = [library.sent(rank=r) / (RANKS * 8) for r in range(RANKS)]
     np.testing.assert_array_equal(run("blocks").sent[-1], share)
     np.testing.assert_array_equal(run("whole arrays").sent[-1], [HOPS] * RANKS)
-    np.testing.assert_array_equal(run("through rank 0").sent[-1], [RANKS - 1, 1, 1, 1])
+    np.testing.assert_array_equal(run("via rank 0").sent[-1], [RANKS - 1, 1, 1, 1])
 
 
 @pytest.mark.parametrize("way", WAYS)

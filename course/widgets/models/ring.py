@@ -72,7 +72,7 @@ def _through_one(comm: Any, x: Any, see: Callable[[Any], None]) -> None:
 WAYS: dict[str, Callable[..., None]] = {
     "blocks": _ring,
     "whole arrays": _whole,
-    "through rank 0": _through_one,
+    "via rank 0": _through_one,
 }
 
 
@@ -97,7 +97,7 @@ def run(way: str) -> Run:
 
 def _moves(way: str, hop: int) -> list[Move]:
     """Return where each disc goes: in a ring block ``c`` starts at rank ``c``."""
-    if way != "through rank 0":
+    if way != "via rank 0":
         return [((c + hop) % RANKS, (c + hop + 1) % RANKS) for c in range(RANKS)]
     back, other = divmod(hop, RANKS - 1)
     moves: list[Move] = [None] * RANKS
