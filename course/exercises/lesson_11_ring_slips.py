@@ -43,9 +43,27 @@ def gather(comm: Any, blocks: list[Array], first: int = 1) -> None:
         )
 
 
+def whole(comm: Any, x: Array) -> Array:
+    """Return the sum by whole arrays passed around once."""
+    n, _, right, left = places(comm)
+    total, passing = x, x
+    for _ in range(n - 1):
+        passing = comm.exchange(passing, right, left)
+        total = total + passing
+    return total
+
+
 def joined(blocks: list[Array], x: Array) -> Array:
     """Return the blocks as one array."""
     return np.concatenate(blocks).reshape(x.shape)
+
+
+def right_sum(comm: Any, x: Array) -> Array:
+    """Return the sum as it should be."""
+    blocks = cut(comm, x)
+    reduce(comm, blocks, comm.world_size - 1)
+    gather(comm, blocks)
+    return joined(blocks, x)
 
 
 @ring_slips(
@@ -55,12 +73,7 @@ def joined(blocks: list[Array], x: Array) -> Array:
     "Cut the array into N blocks. At each hop a rank sends one block.",
 )
 def _(comm: Any, x: Array) -> Array:
-    n, _, right, left = places(comm)
-    total, passing = x, x
-    for _ in range(n - 1):
-        passing = comm.exchange(passing, right, left)
-        total = total + passing
-    return total
+    return whole(comm, x)
 
 
 @ring_slips(
@@ -71,11 +84,7 @@ def _(comm: Any, x: Array) -> Array:
 )
 def _(comm: Any, x: Array) -> Array:
     n, _, right, left = places(comm)
-    total, passing = x, x
-    for _ in range(n - 1):
-        passing = comm.exchange(passing, right, left)
-        total = total + passing
-    passing = total
+    passing = whole(comm, x)
     for _ in range(n - 1):
         passing = comm.exchange(passing, right, left)
     return passing
@@ -91,9 +100,7 @@ def _(comm: Any, x: Array) -> Array:
     if comm.rank:
         comm.send(x, 0)
         return comm.recv(0)
-    total = x.copy()
-    for other in range(1, comm.world_size):
-        total = total + comm.recv(other)
+    total = sum((comm.recv(other) for other in range(1, comm.world_size)), x)
     for other in range(1, comm.world_size):
         comm.send(total, other)
     return total
@@ -120,10 +127,7 @@ def _(comm: Any, x: Array) -> Array:
     if comm.rank:
         comm.send(x, 0)
         return x
-    total = x.copy()
-    for other in range(1, comm.world_size):
-        total = total + comm.recv(other)
-    return total
+    return sum((comm.recv(other) for other in range(1, comm.world_size)), x)
 
 
 @ring_slips(
@@ -132,10 +136,7 @@ def _(comm: Any, x: Array) -> Array:
     "Leave the division out.",
 )
 def _(comm: Any, x: Array) -> Array:
-    blocks = cut(comm, x)
-    reduce(comm, blocks, comm.world_size - 1)
-    gather(comm, blocks)
-    return joined(blocks, x) / comm.world_size
+    return right_sum(comm, x) / comm.world_size
 
 
 @ring_slips(
@@ -216,13 +217,12 @@ def _(comm: Any, x: Array) -> Array:
     "Use comm.exchange, which sends and receives at once; or let one rank send first.",
 )
 def _(comm: Any, x: Array) -> Array:
-    n, rank, right, left = places(comm)
-    blocks = cut(comm, x)
-    for hop in range(n - 1):
+    _, _, right, left = places(comm)
+    for _ in range(comm.world_size - 1):
         came = comm.recv(left)
-        comm.send(blocks[(rank - hop) % n], right)
-        blocks[(rank - hop - 1) % n] += came
-    return joined(blocks, x)
+        comm.send(x, right)
+        x = x + came
+    return x
 
 
 @ring_slips(
@@ -232,12 +232,11 @@ def _(comm: Any, x: Array) -> Array:
     "Use comm.exchange, or isend, recv and wait in this order.",
 )
 def _(comm: Any, x: Array) -> Array:
-    n, rank, right, left = places(comm)
-    blocks = cut(comm, x)
-    for hop in range(n - 1):
-        comm.send(blocks[(rank - hop) % n], right)
-        blocks[(rank - hop - 1) % n] += comm.recv(left)
-    return joined(blocks, x)
+    _, _, right, left = places(comm)
+    for _ in range(comm.world_size - 1):
+        comm.send(x, right)
+        x = x + comm.recv(left)
+    return x
 
 
 @ring_slips(
@@ -246,8 +245,8 @@ def _(comm: Any, x: Array) -> Array:
     "Make a copy first (x.flatten() is one, x.reshape(-1) is not), or add without +=.",
 )
 def _(comm: Any, x: Array) -> Array:
-    blocks = np.array_split(x.reshape(-1), comm.world_size)
     n, rank, right, left = places(comm)
+    blocks = np.array_split(x.reshape(-1), n)
     for hop in range(n - 1):
         blocks[(rank - hop - 1) % n] += comm.exchange(blocks[(rank - hop) % n], right, left)
     gather(comm, blocks)
@@ -268,16 +267,9 @@ def _(comm: Any, x: Array) -> Array:
     return np.concatenate([*blocks, flat[n * each :]]).reshape(x.shape)
 
 
-@ring_slips(
-    "the shape lost",
-    "You return the numbers in one row.",
-    "End with reshape(x.shape).",
-)
+@ring_slips("the shape lost", "You return the numbers in one row.", "End with reshape(x.shape).")
 def _(comm: Any, x: Array) -> Array:
-    blocks = cut(comm, x)
-    reduce(comm, blocks, comm.world_size - 1)
-    gather(comm, blocks)
-    return np.concatenate(blocks)
+    return right_sum(comm, x).reshape(-1)
 
 
 @ring_slips(
