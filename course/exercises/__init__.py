@@ -15,6 +15,7 @@ from course.exercises import (
     lesson_07,
     lesson_08,
     lesson_09,
+    lesson_11,
     lesson_12,
 )
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
@@ -35,6 +36,7 @@ ALL: dict[str, Exercise] = {
         lesson_07,
         lesson_08,
         lesson_09,
+        lesson_11,
         lesson_12,
     )
     for exercise in lesson.EXERCISES

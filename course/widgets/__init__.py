@@ -25,6 +25,7 @@ _HOME = {
     "predict": "course.widgets.prediction",
     "recipe_explorer": "course.widgets.recipes",
     "reveal": "course.widgets.prediction",
+    "ring_in_motion": "course.widgets.ring",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",
     "the_cliff": "course.widgets.cliff",

@@ -19,6 +19,7 @@ PLAYERS = [
     "small_gradients()",
     "trust_ratio_by_batch()",
     "race_of_rules()",
+    "ring_in_motion()",
     "the_cliff()",
     "illnesses()",
     "memory_bars()",

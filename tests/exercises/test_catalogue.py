@@ -29,6 +29,7 @@ def test_the_syllabus_is_there():
         "clip_by_norm", "clip_by_value", "accumulate", "LossScaler", "master_weight_step", "ema",
         "lars", "lamb", "lion", "sophia", "newton_schulz", "muon",
         "warmup_cosine", "model_state_bytes", "tokens_per_step", "llm_step",
+        "ring_all_reduce", "ddp_step", "bucketed_all_reduce",
         "model_states_per_rank", "shard", "zero1_step", "zero2_step", "zero3_step", "lamb_under_zero",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())

@@ -272,3 +272,43 @@ def test_what_an_answer_logs_stays_silent(capfd):
     assert "here I am" not in capfd.readouterr().err
     logger.warning("and here")
     assert "and here" in capfd.readouterr().err
+
+
+def test_gradients_averaged_by_hand_are_not_weighed():
+    def ddp_step(comm, grad_fn, update, param, state, x, y):
+        grad = comm.all_reduce(grad_fn(param, x, y)) / comm.world_size
+        delta, state = update(grad, state, param)
+        return param - delta, state
+
+    assert verdict_on("ddp_step", ddp_step).slip == "the plain mean of uneven shares"
+
+
+def test_a_ring_that_passes_whole_arrays_is_told_its_bytes():
+    def ring_all_reduce(comm, x):
+        total, chunk = x.copy(), x.copy()
+        for _ in range(comm.world_size - 1):
+            pending = comm.isend(chunk, (comm.rank + 1) % comm.world_size)
+            chunk = comm.recv((comm.rank - 1) % comm.world_size)
+            pending.wait()
+            total += chunk
+        return total
+
+    verdict = verdict_on("ring_all_reduce", ring_all_reduce)
+    assert (verdict.status, verdict.slip, verdict.score) == ("failed", "whole tensors around the ring", 0)
+    assert "bytes that each rank sent" in told(verdict)
+
+
+def test_a_forgotten_flush_after_the_loop_is_named():
+    def bucketed_all_reduce(comm, arrays, bucket_bytes):
+        means, held = list(arrays), []
+        for i in reversed(range(len(arrays))):
+            if held and sum(arrays[j].nbytes for j in held) + arrays[i].nbytes > bucket_bytes:
+                row = comm.all_reduce(np.concatenate([arrays[j].ravel() for j in held]), "mean")
+                for j in held:
+                    means[j] = row[: arrays[j].size].reshape(arrays[j].shape)
+                    row = row[arrays[j].size :]
+                held = []
+            held.append(i)
+        return means
+
+    assert verdict_on("bucketed_all_reduce", bucketed_all_reduce).slip == "the last bucket dropped"

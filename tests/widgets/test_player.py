@@ -14,6 +14,7 @@ from course.widgets import (
     batch_size_noise,
     learning_rate_on_a_ravine,
     momentum_phase_diagram,
+    ring_in_motion,
     small_gradients,
 )
 from course.widgets.pane import FAR, Axis, Pane, quantise, trail
@@ -29,6 +30,7 @@ PLAYERS = [
     learning_rate_on_a_ravine,
     learning_rate_and_theory,
     momentum_phase_diagram,
+    ring_in_motion,
     small_gradients,
 ]
 
