@@ -78,7 +78,8 @@ def test_run() -> tuple[float, str]:
         )
     closing = re.findall(r"^.*\d+ (?:passed|failed).*$", done.stdout, flags=re.MULTILINE)
     if done.returncode != 0:
+        failed = re.findall(r"^(?:FAILED|ERROR|== .*FAILED).*$", done.stdout, flags=re.MULTILINE)
         raise SystemExit(
-            f"the tests fail, so their time is no figure: {closing[-1] if closing else done.stderr}"
+            "\n".join([f"the tests fail, so their time is no figure: {closing or done.stderr}", *failed])
         )
     return time.perf_counter() - start, closing[-1].strip("= ")
