@@ -203,7 +203,7 @@ def _(gradients: list[Array], counts: list[int], k: int) -> Any:
 
 
 @accumulate_slips(
-    "the first window closed after one, and the rest lost",
+    "closed after one micro-batch, the rest lost",
     "You count the micro-batches from 0 and step where i % k is 0: that is so at the very first one. What "
     "comes after the last such step is lost.",
     "The step belongs where (i + 1) % k is 0, with i from 0; and once more at the end, if something is left.",
