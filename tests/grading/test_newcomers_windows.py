@@ -54,7 +54,11 @@ def test_a_step_at_the_first_micro_batch_is_told(rest):
         return steps
 
     named = judged("accumulate", accumulate).slip
-    assert named == "the first window closed after one" + (" micro-batch" if rest else ", and the rest lost")
+    assert named == (
+        "the first window closed after one micro-batch"
+        if rest
+        else "closed after one micro-batch, the rest lost"
+    )
 
 
 def test_a_window_that_is_never_cleared_is_called_that():
