@@ -53,6 +53,7 @@ def weights(model) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
+@pytest.mark.thorough
 @every
 @pytest.mark.parametrize(("dtype", "gate"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
 def test_the_loss_curve_is_torchs(rule, options, dtype, gate):

@@ -18,6 +18,8 @@ from course.cluster.rings import ring_sum
 from course.cluster.zero import Zero, zero
 from course.rules import ALL, LAMB, LARS, AdamW, AddDecay, HeavyBall, chain
 
+pytestmark = pytest.mark.thorough  # every strategy on up to eight ranks
+
 RANKS = (1, 2, 3, 4, 7, 8)
 STEPS, BATCH = 20, 10
 RULE = AdamW(lr=3e-2, weight_decay=0.1)
