@@ -8,14 +8,13 @@ its defaults and its globals are read-only meanwhile: a rank that writes into on
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-
-from course.cluster.shipping import loaded_names
 
 __all__ = ["read_only"]
 
@@ -44,7 +43,7 @@ def _arrays(value: Any, home: dict[str, Any] | None, seen: set[int]) -> Iterator
         return
     inside: list[Any] = []
     if isinstance(value, types.FunctionType) and value.__globals__ is home:
-        names = (name for name in loaded_names(value.__code__) if name in value.__globals__)
+        names = (name for name in _loaded_names(value.__code__) if name in value.__globals__)
         inside += [value.__globals__[name] for name in names]
         inside += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         for cell in value.__closure__ or ():
@@ -59,3 +58,13 @@ def _arrays(value: Any, home: dict[str, Any] | None, seen: set[int]) -> Iterator
     for one in inside:
         if isinstance(one, np.ndarray | types.FunctionType | functools.partial | Mapping | list | tuple):
             yield from _arrays(one, home, seen)
+
+
+def _loaded_names(code: types.CodeType) -> Iterator[str]:
+    """Yield the global names that the code and the functions within it load."""
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(step.argval, str):
+            yield step.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _loaded_names(constant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import linecache
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -121,21 +123,6 @@ def test_the_sum_is_gloos_to_the_last_bit_with_its_blocks():
             np.testing.assert_array_equal(a, b)
 
 
-class Pair:
-    """Travels by value: no other process can import it."""
-
-    def __init__(self, first, second):
-        self.first, self.second = first, second
-
-    @property
-    def total(self):
-        return self.first + self.second
-
-    @staticmethod
-    def of(value):
-        return Pair(value, value)
-
-
 def test_a_notebooks_functions_and_classes_reach_the_ranks():
     cell = """
         import numpy as np
@@ -168,8 +155,10 @@ def test_a_notebooks_functions_and_classes_reach_the_ranks():
     """
     script = textwrap.dedent(cell) + textwrap.dedent("""
         from course import cluster
+        before = Answer.doubled, Deeper.doubled
         found = cluster.run(outer(0.5), 2, "gloo").results
         assert all(isinstance(one, Answer) for one in found), found
+        assert (Answer.doubled, Deeper.doubled) == before, "the class was overwritten by its copy"
         print([(one.rank, float(one.value), float(one.doubled())) for one in found])
     """)
     done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, cwd=ROOT)
@@ -212,6 +201,19 @@ def test_a_ranks_error_comes_with_its_own_traceback_at_once():
     assert isinstance(caught.value.__cause__, KeyError)
     assert "in program" in caught.value.text
     assert 'raise KeyError("no such weight")' in str(caught.value.__cause__.__cause__)
+
+
+def test_the_traceback_shows_a_notebooks_cell():
+    name, source = "<cell 7>", "def program(comm):\n    raise KeyError(comm.rank)  # as in the cell\n"
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(source, name, "exec"), space)
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    try:
+        with pytest.raises(RankError) as caught:
+            cluster.run(space["program"], 2, "gloo")
+    finally:
+        del linecache.cache[name]
+    assert "# as in the cell" in caught.value.text
 
 
 def test_a_rank_that_dies_is_named():
