@@ -95,7 +95,7 @@ class MasterWeights(_Narrow):
         self._require_one_of("dtype", "float32", "float64")
 
     @property
-    def across(self) -> bool:  # type: ignore[override]
+    def across(self) -> bool:
         """Whether the inner rule looks at all arrays together."""
         return self.rule.across
 
@@ -163,7 +163,11 @@ class StochasticRounding(_Narrow):
     seed: int = 0
 
     holds: ClassVar[str] = "draws"
-    across: ClassVar[bool] = True
+
+    @property
+    def across(self) -> bool:
+        """Say yes: the random numbers of a step are drawn for one array after the other."""
+        return True
 
     def init(self, param: Any) -> State:
         """Return the count of draws and the rule's state.

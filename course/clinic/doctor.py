@@ -162,16 +162,13 @@ class _ReadsInputError(EOFError):
     """The script wants to be talked to."""
 
 
-class _NoInput(io.StringIO):
-    """A standard input that says so when it is read."""
+class _NoInput(io.RawIOBase):
+    """What lies under a standard input that says so when it is read."""
 
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int | None = -1, /) -> str:
-        raise _ReadsInputError("course doctor gives no input")
-
-    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         raise _ReadsInputError("course doctor gives no input")
 
 
@@ -181,7 +178,7 @@ def _as_main(script: Path, words: Sequence[str], module: types.ModuleType) -> It
     kept = sys.argv, sys.path[:], sys.stdin, sys.modules.get("__main__")
     sys.argv = [str(script), *words]
     sys.path.insert(0, str(script.resolve().parent))
-    sys.stdin = _NoInput()
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(_NoInput()))
     sys.modules["__main__"] = module
     grad = torch.is_grad_enabled()
     try:

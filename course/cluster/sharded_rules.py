@@ -89,12 +89,10 @@ class ShardedRule:
             for name, place in self.pieces[i].items():
                 under = others[name] if rule.joint_norm else others[name] + rule.weight_decay * weights[name]
                 trust = _as(ratio(_box(weights[name]), _box(under + rule.eps), rule.trust_coefficient), x)
-                known = _WithTrust.of(rule, trust)
-                # A rule that leaves vectors alone looks at the axes: a piece of a matrix still counts as one.
-                shape = (1, -1) if self.axes[name] > 1 else (-1,)
-                state = {"buffer": self.states[i]["buffer"][place].reshape(shape)}
-                step, after = known.update_leaf(g[place].reshape(shape), state, x[place].reshape(shape))
-                delta[place], buffer[place] = step.reshape(-1), after["buffer"].reshape(-1)
+                known = trust if rule.adapts(self.axes[name]) else None
+                state = {"buffer": self.states[i]["buffer"][place]}
+                delta[place], after = rule.update_with(known, g[place], state, x[place])
+                buffer[place] = after["buffer"]
             self.states[i] = {"buffer": buffer}
             deltas.append(delta)
         return deltas
@@ -144,19 +142,6 @@ class ShardedRule:
         return dict(zip(self.names, norms[:count], strict=True)), dict(
             zip(self.names, norms[count:], strict=True)
         )
-
-
-class _WithTrust(LARS):
-    """LARS that is told its trust ratio."""
-
-    @classmethod
-    def of(cls, rule: LARS, trust: Any) -> _WithTrust:
-        made = cls(**rule.hyperparameters())
-        object.__setattr__(made, "_told", trust)
-        return made
-
-    def _trust(self, g: Array, theta: Array) -> Array:
-        return self._told  # type: ignore[attr-defined]
 
 
 def _box(value: float) -> Any:

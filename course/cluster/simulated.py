@@ -39,7 +39,11 @@ class _Message(Pending):
     def wait(self) -> None:
         if not self.taken:
             text = f"send of {shape_of(self.array)} to rank {self.to}"
-            self.cluster.wait(self.source, lambda: self.taken, text)
+            self.cluster.wait(self.source, self.is_taken, text)
+
+    def is_taken(self) -> bool:
+        """Say whether the receiver has it."""
+        return self.taken
 
     def take(self) -> Array:
         """Hand the array over: the sender's side keeps nothing of it."""
@@ -152,7 +156,7 @@ class _Link:
             message = self.posted.popleft()
             if not message.taken:
                 text = f"{self.text} for rank {message.to}"
-                self.cluster.wait(message.source, lambda m=message: m.taken, text)  # type: ignore[misc]
+                self.cluster.wait(message.source, message.is_taken, text)
 
 
 class SimulatedCommunicator(Communicator):

@@ -40,7 +40,7 @@ def live(rank: int, ranks: int, backend: str, folder: str, job: bytes, pipe: Any
 def _run(rank: int, ranks: int, backend: str, folder: Path, job: bytes) -> bytes:
     import torch
     import torch.distributed as dist
-    from torch.distributed import FileStore  # type: ignore[attr-defined]
+    from torch.distributed import FileStore  # type: ignore[attr-defined] # not in its stubs
 
     from course.cluster.board import Board
     from course.cluster.distributed import DistributedCommunicator

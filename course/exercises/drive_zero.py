@@ -131,7 +131,8 @@ class Layers:
     def __init__(self, shapes: list[tuple[int, ...]], target: Array) -> None:
         self.shapes, self.target = shapes, target
         self.sizes = [int(np.prod(shape)) for shape in shapes]
-        self.most, self._known = 0, {}  # type: ignore[var-annotated]
+        self.most = 0
+        self._known: dict[int, Any] = {}
 
     def forward(self, i: int, weights: Array, x: Array) -> Array:
         """Return the output of layer ``i``."""

@@ -206,8 +206,12 @@ class ClipByNorm(Rule):
     eps: float = 1e-6
     error_if_nonfinite: bool = False
 
-    across: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
+
+    @property
+    def across(self) -> bool:
+        """Say yes: the norm is that of all gradients together."""
+        return True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -130,8 +130,12 @@ class Scaled(Rule):
     rule: Rule = field(default_factory=SGD)
     scaler: LossScaler = field(default_factory=LossScaler)
 
-    across: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
+
+    @property
+    def across(self) -> bool:
+        """Say yes: one gradient that is not finite stops the step of all."""
+        return True
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):

@@ -41,8 +41,6 @@ class Rule:
     elementwise: ClassVar[bool] = True
     # Whether the rule is made for matrices and refuses every other shape.
     only_matrices: ClassVar[bool] = False
-    # Whether it looks at all arrays of a tree together, so that none may be stepped alone.
-    across: ClassVar[bool] = False
     # Whether its state has another dtype than the parameter on purpose, to be kept when it is loaded.
     own_precision: ClassVar[bool] = False
 
@@ -127,6 +125,11 @@ class Rule:
     def with_hyperparameters(self, **changes: Any) -> Self:
         """Return the same rule with some hyperparameters changed (and checked again)."""
         return replace(self, **changes)
+
+    @property
+    def across(self) -> bool:
+        """Whether it looks at all arrays of a tree together, so that none may be stepped alone."""
+        return False
 
     @property
     def _name(self) -> str:

@@ -77,7 +77,7 @@ class Chain(Rule):
                 raise TypeError(f"chain: {stage!r} is not a rule or transform (no init/update pair)")
 
     @property
-    def across(self) -> bool:  # type: ignore[override]
+    def across(self) -> bool:
         """Whether one of the stages looks at all arrays of a tree together."""
         return any(stage.across for stage in self.stages)
 

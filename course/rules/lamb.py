@@ -78,7 +78,7 @@ class LAMB(Rule):
         self._require_betas()
 
     @property
-    def across(self) -> bool:  # type: ignore[override]
+    def across(self) -> bool:
         """Whether it clips, which takes the norm of all gradients together."""
         return self.max_grad_norm is not None
 

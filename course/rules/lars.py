@@ -91,9 +91,24 @@ class LARS(Rule):
 
     def update_leaf(self, grad: Array, state: State, param: Array) -> tuple[Array, State]:
         """Return ``(delta, state)`` for one array."""
-        g, adapts = -grad if self.maximize else grad, self.adapt_vectors or len(param.shape) > 1
-        decay = self.weight_decay if adapts else 0.0
-        trust = self._trust(g, param) if adapts else zeros_like(norm(g)) + 1
+        g = -grad if self.maximize else grad
+        trust = self._trust(g, param) if self.adapts(len(param.shape)) else None
+        return self.update_with(trust, grad, state, param)
+
+    def adapts(self, axes: int) -> bool:
+        """Say whether an array of so many axes gets a rate of its own (and decay)."""
+        return self.adapt_vectors or axes > 1
+
+    def update_with(
+        self, trust: Array | None, grad: Array, state: State, param: Array
+    ) -> tuple[Array, State]:
+        """Return ``(delta, state)`` for an array, or a piece of one, whose trust is known.
+
+        Args:
+            trust: a scalar array; None for an array that does not adapt.
+        """
+        g, decay = -grad if self.maximize else grad, self.weight_decay if trust is not None else 0.0
+        trust = zeros_like(norm(g)) + 1 if trust is None else trust
         inner, outer = (self.lr, 1.0) if self.lr_in_buffer else (1.0, self.lr)
         buffer = lars(g, param, state["buffer"], trust, inner, self.momentum, decay)
         delta = lars(g, param, buffer, trust, inner, self.momentum, decay) if self.nesterov else buffer

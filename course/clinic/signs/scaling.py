@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from course.clinic.facts import Facts
-from course.clinic.finding import Finding, finding
+from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.words import figure, share
 
 __all__ = ["clip_before_unscale", "clip_too_tight", "skipped_by_scaler"]
@@ -60,12 +60,12 @@ def clip_too_tight(facts: Facts) -> list[Finding]:
             f" left in each of {kept.count} steps looked at, and a step changes the weights by"
             f" {figure(optimizer.ratio.high)} of their norm (1e-3 is usual)."
         )
-        severity = "error" if optimizer.ratio.high < 1e-5 else "warning"
+        severity: Severity = "error" if optimizer.ratio.high < 1e-5 else "warning"
         fix = (
             f"max_norm={figure(10 ** round(_decade(optimizer.arrived.median)))}  # near the usual"
             f" gradient norm"
         )
-        found.append(finding("clip-too-tight", severity, optimizer.name, evidence, fix))  # type: ignore[arg-type]
+        found.append(finding("clip-too-tight", severity, optimizer.name, evidence, fix))
     return found
 
 

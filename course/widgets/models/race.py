@@ -107,7 +107,7 @@ def run(rule: Rule, course: Course, lr: float, steps: int) -> Floats:
             if isinstance(now, Sophia):
                 hessian = course.landscape.hessian(point)
                 probe = rng.choice([-1.0, 1.0], 2)
-                state = now.with_hessian(state, hutchinson(lambda u, h=hessian: h @ u, probe))  # type: ignore[misc]
+                state = now.with_hessian(state, hutchinson(hessian.__matmul__, probe))
             grad = course.landscape.gradient(point).reshape(theta.shape)
             delta, state = now.update(grad, state, theta)
             theta = theta - delta
