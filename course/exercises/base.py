@@ -242,6 +242,12 @@ def mutated(before: Any, after: Any) -> bool:
             or set(before) != set(after)
             or any(mutated(before[k], after[k]) for k in before)
         )
+    if isinstance(before, list | tuple):
+        return (
+            not isinstance(after, type(before))
+            or len(before) != len(after)
+            or any(map(mutated, before, after))
+        )
     if is_array(before):
         return getattr(after, "shape", None) != before.shape or not np.array_equal(
             before, after, equal_nan=True

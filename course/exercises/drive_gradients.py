@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from course.arrays import is_array
 from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied, mutated
 from course.exercises.drive import _kind, _require_array, _require_number, _tuple_of
 
@@ -122,7 +121,6 @@ def _list_of_arrays(name: str, value: Any, like: list[Array], step: int) -> list
 
 def _note_changes(before: list[Any], after: Any, out: Outcome, step: int, name: str = "gradients") -> None:
     """Write down where an input is no longer what it was: a list grown or shrunk, an array changed."""
-    same = isinstance(after, list) and len(before) == len(after)
-    if not same or any(is_array(a) and mutated(a, b) for a, b in zip(before, after, strict=True)):
+    if mutated(before, after):
         message = f"your function changed its input {name} in place; the caller still needs it"
         out.fault("mutated", name, message, step)

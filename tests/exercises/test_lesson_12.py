@@ -100,7 +100,7 @@ def test_ranks_that_wait_for_each_other_are_told():
 
     exercise = ALL["zero1_step"]
     outcome = exercise.run(waits, exercise.cases[0])
-    assert outcome.stopped.kind == "cluster"
+    assert outcome.stopped.kind == "deadlock"
     assert "rank 0 waits in all_reduce" in outcome.stopped.message
 
 
