@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.browser import driver
+from tests.browser import chromium, driver
 
 WIDGETS = ("drag_a_step", "momentum_slider")
 PRESSES = 20
@@ -30,10 +30,10 @@ def measure(presses: int = PRESSES) -> dict[str, Any]:
 
     Where no browser can be driven, the reason stands under "skipped".
     """
-    reason = driver.why_not()
+    reason = chromium.why_not()
     if reason:
         return {"skipped": reason}
-    with tempfile.TemporaryDirectory() as folder, driver.chromium() as browser:
+    with tempfile.TemporaryDirectory() as folder, chromium.chromium() as browser:
         work = Path(folder) / "work"
         work.mkdir()
         for name in WIDGETS:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from course.authoring.workfolder import prepare
-from tests.browser import driver
+from tests.browser import chromium, driver
 
 ROOT = Path(__file__).parents[2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if Path(item.path).parent == Path(__file__).parent]
-    reason = driver.why_not() if here else None
+    reason = chromium.why_not() if here else None
     for item in here:
         item.add_marker(pytest.mark.browser)
         if reason:
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    with driver.chromium() as running:
+    with chromium.chromium() as running:
         yield running
 
 

@@ -30,7 +30,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a copy of the course in which the texts of all five steps stand where the page puts them."""
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "course", root / "course", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "tests/rules/test_battery.py", "tests/rules/test_against_peers.py"):
+    tests = (f"tests/rules/test_{name}.py" for name in ("battery", "refusals", "against_peers"))
+    for name in ("pyproject.toml", *tests):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
     shutil.copy(ROOT / "tests" / "test_conventions.py", root / "tests")
