@@ -13,7 +13,7 @@ from course import cluster
 from course.cluster.data_parallel import DataParallel
 from course.cluster.models import MLP
 from course.cluster.pipeline import Pipeline, chunk_of
-from course.cluster.schedules import gpipe, interleaved, one_f_one_b
+from course.cluster.schedules import gpipe, interleaved, one_f_one_b, zero_bubble
 from course.cluster.tensor import TensorMLP
 from course.rules import AdamW
 
@@ -28,6 +28,7 @@ SCHEDULES = {
     "gpipe": lambda p: gpipe(p, MICROS),
     "1f1b": lambda p: one_f_one_b(p, MICROS),
     "interleaved": lambda p: interleaved(p, MICROS, 2),
+    "zero_bubble": lambda p: zero_bubble(p, MICROS),
 }
 
 
@@ -124,6 +125,7 @@ def torchs(comm):
         "gpipe": pipeline(pipelining.ScheduleGPipe, 1),
         "1f1b": pipeline(pipelining.Schedule1F1B, 1),
         "interleaved": pipeline(pipelining.ScheduleInterleaved1F1B, 2),
+        "zero_bubble": pipeline(pipelining.ScheduleInterleavedZeroBubble, 2),
     }
 
 
@@ -132,13 +134,21 @@ def runs(request):
     return cluster.run(ours, request.param), cluster.run(torchs, request.param, "gloo")
 
 
-@pytest.mark.parametrize("name", ["tensor", *SCHEDULES])
+@pytest.mark.parametrize("name", ["tensor", "gpipe", "1f1b", "interleaved"])
 def test_torchs_own_gives_the_same_parameters_on_every_rank(runs, name):
     simulated, real = runs
     for mine, theirs in zip(simulated.results, real.results, strict=True):
         assert set(mine[name]) == set(theirs[name])
         for key, value in theirs[name].items():
             np.testing.assert_allclose(mine[name][key], value, rtol=0, atol=1e-11, err_msg=key)
+
+
+def test_torchs_zero_bubble_gives_the_same_model(runs):
+    """torch's has two chunks a stage, ours one: the layers are on other ranks, and are the same."""
+    mine, theirs = ({k: v for one in run.results for k, v in one["zero_bubble"].items()} for run in runs)
+    assert set(mine) == set(theirs)
+    for key, value in theirs.items():
+        np.testing.assert_allclose(mine[key], value, rtol=0, atol=1e-11, err_msg=key)
 
 
 def test_torchs_tensor_parallelism_sends_the_same_but_for_the_first_layers_input(runs):
