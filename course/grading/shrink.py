@@ -18,13 +18,16 @@ def shrink(case: Case, still_fails: Callable[[Case], bool], seconds: float = 0.1
     """Return the smallest case found within the time that still fails.
 
     Greedy: the first simpler case that fails takes the place of the case, until none does.
+
+    Args:
+        seconds: of this process's own work: what is told must not depend on what else the machine does.
     """
-    end = time.monotonic() + seconds
+    end = time.process_time() + seconds
     again = True
-    while again and time.monotonic() < end:
+    while again and time.process_time() < end:
         again = False
         for simpler in _simpler(case):
-            if time.monotonic() > end:
+            if time.process_time() > end:
                 break
             if still_fails(simpler):
                 case, again = simpler, True

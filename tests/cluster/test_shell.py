@@ -29,6 +29,7 @@ PROGRAM = (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo by torchrun is tried on Linux and macOS")
 def test_torchrun_runs_the_same_program(tmp_path):
     (tmp_path / "mine.py").write_text(PROGRAM)

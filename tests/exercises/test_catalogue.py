@@ -93,6 +93,7 @@ def test_cases_and_outcomes_are_the_same_each_time(exercise):
         assert all(close(a.value, b.value) for a, b in zip(again.seen, expected.seen, strict=True))
 
 
+@pytest.mark.thorough
 @every
 def test_running_changes_no_case(exercise):
     before = [str(case) for case in exercise.cases]

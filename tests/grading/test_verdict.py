@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def test_the_factor_is_told(spoil, says):
     assert says in check(heavy_ball_that(spoil)).message
 
 
+@pytest.mark.thorough
 def test_never_not_close():
     spoils = [1.3, -1, 0, 1e9, 1 + 1e-6, np.nan]
     for exercise in ALL.values():
@@ -155,6 +157,15 @@ def test_shrink_keeps_a_case_that_has_nothing_simpler_and_keeps_time():
     case = Case("one", {"x": np.array([1.0])})
     assert shrink(case, lambda _: False) is case
     assert shrink(case, lambda _: True, seconds=0) is case
+
+
+def test_shrink_counts_its_own_work_not_what_else_the_machine_does():
+    def fails(case: Case) -> bool:
+        time.sleep(0.02)  # as if another process had the core
+        return len(case.inputs["grads"]) >= 2
+
+    small = shrink(Case("six steps", {"grads": [np.ones(3)] * 6, "param": np.ones(3)}), fails, seconds=0.03)
+    assert (len(small.inputs["grads"]), small.inputs["param"].size) == (2, 1)
 
 
 def test_answers_are_equal_up_to_rounding_whatever_their_scale():

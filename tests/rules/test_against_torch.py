@@ -66,8 +66,10 @@ def worst_deviation(rule, options: dict, dtype: str, library: str) -> float:
     return max(oracle.deviation(np.stack(a), np.stack(b)) for a, b in paths.values())
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch"])
-@pytest.mark.parametrize(("dtype", "gate"), [("float64", 1e-14), ("float32", 3e-6)])
+@pytest.mark.parametrize("library", ["numpy", pytest.param("torch", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    ("dtype", "gate"), [("float64", 1e-14), pytest.param("float32", 3e-6, marks=pytest.mark.thorough)]
+)
 @pytest.mark.parametrize("options", ALLOWED, ids=name_of)
 def test_it_takes_torchs_path(options, dtype, gate, library):
     for rule in rules_for(**options):

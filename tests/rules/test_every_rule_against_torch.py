@@ -123,8 +123,8 @@ def worst_deviation(rule: Rule, reference, dtype: str, library: str) -> float:
     return max(oracle.deviation(np.stack(a), np.stack(b)) for a, b in paths.values())
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("library", ["numpy", pytest.param("torch", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("make", "options"), CASES, ids=name_of)
 def test_it_takes_torchs_path(make, options, dtype, library, monkeypatch):
     # torch's Muon iterates in bfloat16. Made to stay in the parameter's dtype, it is held to the same gate.
