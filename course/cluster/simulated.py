@@ -6,6 +6,7 @@ every time, and where nobody can go on it is known at once who waits for what.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import ctypes
 import threading
@@ -107,7 +108,13 @@ class _Cluster:
         if following is None:
             self.done.release()
         else:
-            self.batons[following].release()
+            _free(self.batons[following])
+
+    def interrupt(self, error: BaseException) -> None:
+        """End all ranks: whoever waits for the baton gets it, and stops."""
+        self.failure = error
+        for baton in self.batons:
+            _free(baton)
 
     def who_waits(self) -> str:
         texts = [f"rank {rank} waits in {text}" for rank, (_, text) in sorted(self.waiting.items())]
@@ -221,6 +228,10 @@ def simulate(
     results: list[Any] = [None] * ranks
 
     def live(rank: int) -> None:
+        with contextlib.suppress(_Stopped):  # an interrupt may come when the program is already over
+            play(rank)
+
+    def play(rank: int) -> None:
         cluster.batons[rank].acquire()
         try:
             cluster.running = rank
@@ -239,15 +250,15 @@ def simulate(
         threading.Thread(target=contextvars.copy_context().run, args=(live, r), name=f"rank {r}", daemon=True)
         for r in range(ranks)
     ]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         with read_only(program):
             cluster.batons[0].release()
             cluster.done.acquire()
     except BaseException as interruption:  # Ctrl-C: a rank may be in a loop of its own
-        cluster.failure = interruption
-        _raise_in(threads[cluster.running])
+        cluster.interrupt(interruption)
+        _end(threads[cluster.running])
         raise
     for thread in threads:
         thread.join()
@@ -256,6 +267,11 @@ def simulate(
     if cluster.failure is not None:
         raise cluster.failure from None
     return results, books
+
+
+def _free(baton: threading.Lock) -> None:
+    with contextlib.suppress(RuntimeError):  # it is free already: the run has been interrupted
+        baton.release()
 
 
 def shortened(texts: list[str]) -> str:
@@ -292,7 +308,10 @@ def _of_rank(rank: int, error: BaseException) -> RankError:
     return failure
 
 
-def _raise_in(thread: threading.Thread) -> None:
-    """Let a thread raise at its next line of Python."""
-    if thread.ident is not None and thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stopped))
+def _end(thread: threading.Thread) -> None:
+    """Let a thread raise at its next line of Python; again, since Python drops what a callback raises."""
+    for _ in range(4):
+        if thread.ident is not None and thread.is_alive():
+            stop = ctypes.py_object(_Stopped)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), stop)
+            thread.join(0.05)
