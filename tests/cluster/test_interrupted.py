@@ -1,0 +1,80 @@
+"""A simulated run that is interrupted: at whatever moment, every rank ends and nothing is said of it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+
+import numpy as np
+import pytest
+
+from course import cluster
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no alarm")
+
+
+class AlarmError(BaseException):
+    """What the alarm raises in the main thread."""
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Raise in the main thread after so long; and again, since Python drops what a callback raises."""
+    armed = [True]
+
+    def ring(*_):
+        if armed:
+            raise AlarmError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with contextlib.suppress(AlarmError):
+            signal.setitimer(signal.ITIMER_REAL, seconds, 2.0)
+            try:
+                yield
+            finally:
+                armed.clear()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def ranks_left() -> int:
+    """Count the threads that are in our hands: an alarm in Thread.start itself may leave one in Python's."""
+    frames = sys._current_frames().values()
+    return sum(frame.f_code.co_name == "live" for last in frames for frame, _ in traceback.walk_stack(last))
+
+
+def talks(comm):
+    while True:
+        comm.exchange(np.ones(2), (comm.rank + 1) % comm.world_size, (comm.rank - 1) % comm.world_size)
+
+
+def returns_at_once(comm):
+    return comm.rank
+
+
+def raises(comm):
+    comm.barrier()
+    raise ValueError(comm.rank)
+
+
+@pytest.mark.parametrize("program", [talks, returns_at_once, raises])
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the same: Python drops it
+def test_every_rank_ends_whenever_the_interrupt_comes(program):
+    draw = random.Random(0)
+    for _ in range(40):
+        with alarm(draw.uniform(1e-4, 4e-3)):
+            while True:
+                with contextlib.suppress(cluster.RankError):
+                    cluster.run(program, 8)
+    until = time.monotonic() + 10
+    while ranks_left() > 0 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert ranks_left() == 0
