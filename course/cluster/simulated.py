@@ -6,10 +6,12 @@ every time, and where nobody can go on it is known at once who waits for what.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import contextvars
 import ctypes
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -66,7 +68,6 @@ class _Cluster:
         self.begun: dict[Channel, tuple[str, int, int]] = {}
         self.shared: dict[str, np.ndarray] = {}
         self.failure: BaseException | None = None
-        self.running = 0
         self.done = threading.Lock()
         self.done.acquire()
 
@@ -83,7 +84,6 @@ class _Cluster:
         elif following != rank:
             self.batons[following].release()
             self.batons[rank].acquire()
-            self.running = rank
         self.waiting.pop(rank, None)
         if self.failure is not None:
             raise _Stopped
@@ -226,15 +226,19 @@ def simulate(
     cluster = _Cluster(ranks, layout)
     books = [Books(rank) for rank in range(ranks)]
     results: list[Any] = [None] * ranks
+    alive: dict[int, int] = {}  # the rank's thread
 
     def live(rank: int) -> None:
-        with contextlib.suppress(_Stopped):  # an interrupt may come when the program is already over
-            play(rank)
+        alive[rank] = _thread.get_ident()
+        try:
+            with contextlib.suppress(_Stopped):  # an interrupt may come when the program is already over
+                play(rank)
+        finally:
+            del alive[rank]
 
     def play(rank: int) -> None:
         cluster.batons[rank].acquire()
         try:
-            cluster.running = rank
             if cluster.failure is None:
                 comm = SimulatedCommunicator(cluster, books[rank], range(ranks))
                 results[rank] = program(comm, *arguments[rank])
@@ -246,22 +250,19 @@ def simulate(
         finally:
             cluster.end(rank)
 
-    threads = [
-        threading.Thread(target=contextvars.copy_context().run, args=(live, r), name=f"rank {r}", daemon=True)
-        for r in range(ranks)
-    ]
     try:
-        for thread in threads:
-            thread.start()
+        # Not threading's: its start waits under a lock where an interrupt becomes a RuntimeError.
+        for rank in range(ranks):
+            _thread.start_new_thread(contextvars.copy_context().run, (live, rank))
         with read_only(program):
             cluster.batons[0].release()
             cluster.done.acquire()
     except BaseException as interruption:  # Ctrl-C: a rank may be in a loop of its own
         cluster.interrupt(interruption)
-        _end(threads[cluster.running])
+        _end(alive)
         raise
-    for thread in threads:
-        thread.join()
+    while alive:  # for a moment: the last one has only to leave
+        time.sleep(0)
     if isinstance(cluster.failure, RankError):
         raise cluster.failure from cluster.failure.__cause__
     if cluster.failure is not None:
@@ -308,10 +309,10 @@ def _of_rank(rank: int, error: BaseException) -> RankError:
     return failure
 
 
-def _end(thread: threading.Thread) -> None:
-    """Let a thread raise at its next line of Python; again, since Python drops what a callback raises."""
-    for _ in range(4):
-        if thread.ident is not None and thread.is_alive():
-            stop = ctypes.py_object(_Stopped)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), stop)
-            thread.join(0.05)
+def _end(alive: dict[int, int]) -> None:
+    """Let all raise at their next line of Python; again, since Python drops what a callback raises."""
+    for _ in range(20):
+        for ident in list(alive.values()):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_Stopped))
+        if alive:
+            time.sleep(0.01)

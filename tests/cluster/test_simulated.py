@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -280,31 +279,6 @@ def test_an_array_that_is_held_twice_counts_once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signal to a thread")
-def test_an_interrupt_ends_a_rank_that_loops_for_ever():
-    # A shell that runs tests in the background has them ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        interrupt_a_loop()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def interrupt_a_loop():
-    def program(comm):
-        while comm.rank == 1:
-            pass
-        comm.barrier()
-
-    before = threading.active_count()
-    threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        cluster.run(program, 3)
-    until = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threading.active_count() == before
-
-
 def test_modules_load_when_they_are_named():
     assert cluster.zero.model_states(1, 1, 0) == 16
     with pytest.raises(AttributeError, match="no attribute 'zeros'"):
