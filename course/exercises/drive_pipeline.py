@@ -11,6 +11,7 @@ import numpy as np
 
 from course import cluster
 from course.arrays import is_array
+from course.cluster.communicator import Pending
 from course.cluster.schedules import Work, timeline
 from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
 from course.exercises.drive import _kind, _refuse_tensor
@@ -76,6 +77,29 @@ class _Saved:
         self.number, self.x, self.y = number, x, y
 
 
+class _Sent(Pending):
+    """A message on its way, which says when somebody waits for it."""
+
+    def __init__(self, pending: Pending, unwaited: set[int]) -> None:
+        self.pending, self.unwaited = pending, unwaited
+        unwaited.add(id(self))
+
+    def wait(self) -> None:
+        self.unwaited.discard(id(self))
+        self.pending.wait()
+
+
+def _counting(comm: Any, log: list[_Sent], unwaited: set[int]) -> None:
+    """Let ``comm.isend`` write down what it sends; a program must wait for all of it before it ends."""
+    isend = comm.isend
+
+    def counted(*args: Any, **kwargs: Any) -> Pending:
+        log.append(_Sent(isend(*args, **kwargs), unwaited))
+        return log[-1]
+
+    comm.isend = counted
+
+
 class Stage:
     """A layer of a network, ``tanh(x W)``, that writes down in which order it is used.
 
@@ -137,10 +161,13 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
         own = Stage(weights[comm.rank].copy(), [target.copy() for target in targets])
         given = [x.copy() for x in inputs]
         works = list(plan[comm.rank])
+        sent: list[_Sent] = []
+        unwaited: set[int] = set()
+        _counting(comm, sent, unwaited)
         gradient = answer(comm, works, own.forward, own.backward, own.loss, given)
         changed = len(given) != len(inputs) or any(mutated(a, b) for a, b in zip(inputs, given, strict=True))
         changed = changed or works != plan[comm.rank] or mutated(weights[comm.rank], own.weight)
-        return {"gradient": gradient, "order": own.order, "kept": own.kept, "changed": changed}
+        return {"gradient": gradient, "order": own.order, "kept": own.kept, "changed": changed, "sent": len(unwaited)}
 
     run = on_ranks(program, len(plan))
     for rank, result in enumerate(run.results):
@@ -151,6 +178,7 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
         out.see(1, f"order of stage {rank}", np.array(result["order"], dtype=np.int64))
     _see_messages(out, run.ledger, len(plan))
     out.see(1, "kept after use", np.array([max(0, result["kept"]) for result in run.results]))
+    out.see(1, "sends not waited for", np.array([result["sent"] for result in run.results]))
     if any(result["changed"] for result in run.results):
         text = "your function changed one of its inputs in place; the caller still needs it"
         out.fault("mutated", "inputs", text)

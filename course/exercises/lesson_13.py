@@ -27,7 +27,7 @@ _SCHEDULE = _ORDERS | {
     "bubble": "the idle part of the time",
     "held": "the most micro-batches that each stage holds at a time",
 }
-_PLACES = frozenset({*_ORDERS, "held", "kept after use"})
+_PLACES = frozenset({*_ORDERS, "held", "kept after use", "sends not waited for"})
 _PARTS = {"dx": "a row a rank", "dweight": "a row a rank", "dbias": "a row a rank", "y": "a row a rank"}
 _WIRE = {f"bytes sent in the {way}": "by each rank" for way in ("forward", "backward")}
 

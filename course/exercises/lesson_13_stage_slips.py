@@ -171,6 +171,20 @@ def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any
 
 
 @stage_slips(
+    "sends never waited for",
+    "You start sends and return without waiting for them. Here the messages arrive all the same; a real "
+    "process may be gone before its last message is.",
+    "isend returns something with a wait(). Keep them in a list, and wait for all after the loop.",
+)
+def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
+    class Gone(StagePieces):
+        def send(self, array: Any, i: int, step: int) -> None:
+            self.comm.isend(array, self.comm.rank + step)
+
+    return Gone(comm, works, forward, backward, loss, inputs).run()
+
+
+@stage_slips(
     "activations never let go",
     "Your values are right, but what the forwards saved stays until the end: under 1F1B that is the memory "
     "of GPipe.",
