@@ -232,7 +232,7 @@ measured = {}
 for name, (label, color, marker, chunks) in STYLES.items():
     runs = [timeline(SCHEDULES[name](STAGES, int(m))) for m in COUNTS]
     measured[name] = np.array([run.bubble for run in runs])
-    style = {"color": COLORS[color], "marker": marker, "ms": 8 if name == "gpipe" else 5}
+    style = {"color": COLORS[color], "marker": marker, "ms": {"gpipe": 12, "1f1b": 8}.get(name, 5)}
     left.plot(COUNTS / STAGES, measured[name], ls="", **style, label=label)
     right.plot(COUNTS / STAGES, [run.held[0] / chunks for run in runs], lw=1.2, **style, label=label)
 fine = range(STAGES, int(COUNTS[-1]) + 1, STAGES)
@@ -240,7 +240,9 @@ for chunks in (1, 2):
     line = [bubble(STAGES, m, chunks) for m in fine]
     left.plot(np.array(fine) / STAGES, line, color=COLORS["black"], lw=0.8, label=None)
 left.set(xlabel="micro-batches for each stage", ylabel="waiting, part of the time", ylim=(0, 0.5))
-right.set(xlabel="micro-batches for each stage", ylabel="held by the first stage, micro-batches", ylim=(0, 34))
+right.set(
+    xlabel="micro-batches for each stage", ylabel="held by the first stage, micro-batches", ylim=(0, 34)
+)
 right.legend(frameon=False)
 plt.show()
 alt(
@@ -255,11 +257,12 @@ agrees = all(np.isclose(bubble(STAGES, int(m)), b) for m, b in zip(COUNTS, measu
 print("the formula agrees with the paper runs:", agrees)
 print("1F1B waits exactly as long as GPipe:", np.array_equal(measured["1f1b"], measured["gpipe"]))
 print(f"8 micro-batches, interleaved: {measured['interleaved'][1]:.2f} instead of {measured['1f1b'][1]:.2f}")
+print("4 for each stage:", ", ".join(f"{p} stages {bubble(p, 4 * p):.3f}" for p in (4, 16, 64)))
 
 # %% [markdown]
-# A rule of thumb reads off the left side: with four micro-batches for each stage, a fifth of the time is
-# lost; a tenth takes nearly nine. Micro-batches cannot be had for nothing: their number times their size is
-# the batch.
+# A rule of thumb: with $k$ micro-batches for each stage, a long pipeline waits $1/(k+1)$ of its time. Four
+# for each cost a fifth, and a tenth takes nine. (Here, with four stages, it is a little less.) Micro-batches
+# cannot be had for nothing: their number times their size is the batch.
 
 # %% [markdown]
 # ## Build: `pipeline_stage`
@@ -445,9 +448,8 @@ truth = hidden @ W2 + B2, dinner @ W1.T, X.T @ dinner
 parts = [np.concatenate([result[2] for result in done.results], axis=1)]
 for name, found, right in zip(("y", "dx", "dW1"), [*done.results[3][:2], *parts], truth):
     print(f"{name:3s} is that of one process: {abs(found - right).max() < 1e-12}")
-reduces = done.ledger.select("all_reduce", rank=0)
-print("all-reduces:", reduces.count(), "- of", [entry.payload for entry in reduces], "bytes, and nothing else:",
-      len(done.ledger.select(rank=0)) == reduces.count())  # fmt: skip
+reduces, all_calls = done.ledger.select("all_reduce", rank=0), done.ledger.select(rank=0)
+print("all-reduces:", [entry.payload for entry in reduces], "bytes; and nothing else:", len(all_calls) == 2)
 reveal(
     "13-pair",
     {1: "One", 2: "Two", 3: "Three", 4: "Four"}[reduces.count()],
@@ -548,7 +550,8 @@ for kind, size in volumes.items():
     print(f"{kind:28s}{size / 1e9:6.2f} GB: {inside:5.1f} ms inside a node, {outside:6.1f} ms between nodes")
 work = 6 * 12 * d**2 * tokens / n / h100.flops
 print(f"the arithmetic of this layer, at the stated peak: {1e3 * work:.0f} ms")
-print(f"tensor parallelism sends more than ZeRO 3 from {9 * d:,} tokens a step on")
+equal = tokens * volumes["ZeRO 3"] / volumes["tensor"]
+print(f"tensor parallelism sends more than ZeRO 3 from {equal:,.0f} tokens a step on: {equal / d:.1f} d")
 
 # %% [markdown]
 # There it stands. Between nodes the wire of tensor parallelism takes several times what the arithmetic takes.
@@ -556,15 +559,17 @@ print(f"tensor parallelism sends more than ZeRO 3 from {9 * d:,} tokens a step o
 # needs before the update. So tensor parallelism stays inside a node, where the wire is nine times as fast.
 # A pipeline sends least of all, so it is what crosses nodes. What it costs is the bubble.
 #
-# (The last line: $4\cdot 2\,T d$ against $3\cdot 2\cdot 12 d^2$ bytes of payload, an all-reduce counting
-# twice, gives $T > 4.5\,d$ for tokens of two bytes on both sides.)
+# The last line has a formula. With $T$ tokens tensor parallelism moves four all-reduces of $Td$ numbers, and
+# an all-reduce moves its array twice: $8\,Td$. ZeRO 3 moves $3\cdot 12\,d^2$. They are equal at $T = 4.5\,d$.
+# (That is for ranks that take their rows at once: for every further micro-batch ZeRO 3 gathers anew.)
 
 # %% [markdown]
 # ## Validate: 20 steps beside one process
 #
 # A network of eight layers, 24 rows in six micro-batches, 20 steps of AdamW. First the pipeline: your
 # schedules and your `pipeline_stage`, where they are written; for the last two schedules the library's
-# `Pipeline`. Each on 2, 3 and 4 stages.
+# `Pipeline`. Each on 2, 3 and 4 stages. (Interleaving needs micro-batches that divide by the stages: on four
+# it takes four.)
 
 # %%
 STEPS, RULE, MICROS = 20, AdamW(lr=0.01, weight_decay=0.1), 6
@@ -781,10 +786,12 @@ def one_step(comm):
 done, reference = cluster.run(two_axes, 4), cluster.run(one_step, 1).results[0]
 near = max(abs(r[k] - reference[k]).max() for r in done.results for k in reference) < 1e-12
 print("a step on the mesh is a step of one process:", near)
-training = [entry for entry in done.ledger.select("all_reduce", rank=3)]
+training = list(done.ledger.select("all_reduce", rank=3))
 for axis, group in (("tensor", (2, 3)), ("data", (1, 3))):
     calls = [entry for entry in training if entry.group == group]
-    print(f"rank 3, {axis:6s} group {group}: {len(calls)} all-reduces, {sum(e.sent for e in calls):,} bytes")
+    print(
+        f"rank 3, {axis:6s} group {group}: all-reduces: {len(calls)}, bytes: {sum(e.sent for e in calls):,}"
+    )
 
 # %% [markdown]
 # The tensor group has neighbouring ranks, and talks most often. On a real cluster neighbours sit in one node.
@@ -817,15 +824,17 @@ with torch.no_grad():
 print("torch's weight has shape", tuple(linear.weight.shape), "- ours", W1.shape)
 second = linear.weight[12:], linear.bias[12:]  # torch's rows 12 to 23, for rank 1 of 2
 y = torch.nn.functional.linear(torch.tensor(X), *second).detach().numpy()
-theirs = cluster.run(lambda comm: column(comm, X, *(p[..., 12 * comm.rank :][..., :12] for p in (W1, B1)))[0], 2)
+theirs = cluster.run(
+    lambda comm: column(comm, X, *(p[..., 12 * comm.rank :][..., :12] for p in (W1, B1)))[0], 2
+)
 print("rows of torch's weight are our columns:", np.allclose(y, theirs.results[1], rtol=0, atol=1e-12))
 
 # %% [markdown]
 # **Who divides?** `torch.distributed.pipelining` has these schedules as `ScheduleGPipe`, `Schedule1F1B`,
 # `ScheduleInterleaved1F1B`. The loss is a function of one micro-batch. With `scale_grads=True`, the default,
 # torch divides the summed gradients by the *number of micro-batches*: a plain mean, without rows. With False
-# it divides nothing. Is your loss a mean over tokens of very unequal micro-batches, then neither is the
-# gradient of the batch. By how much, for the rows that you know from the exercise?
+# it divides nothing. The plain mean is right for equal micro-batches. For unequal ones, such as texts of
+# very different lengths, it is another gradient. The cell cuts 24 rows into six, the last with 15 of them.
 
 # %% tags=["nbval-check-output"]
 part = Part(range(8))
@@ -839,7 +848,7 @@ y, kept = part.forward(INPUTS)
 right = part.backward(kept, slope(y, TARGETS))[1]
 for name, shares in (("rows", np.array(sizes) / 24), ("the plain mean", np.full(6, 1 / 6))):
     off = np.linalg.norm(shares @ np.array(micro) - right) / np.linalg.norm(right)
-    print(f"weighed by {name:15s} off by more than a tenth: {bool(off > 0.1)}; right: {bool(off < 1e-12)}")
+    print(f"{name:15s} right: {bool(off < 1e-12)}, off by {100 * off:.0f} % of the gradient")
 
 # %% [markdown]
 # ## In the wild
@@ -861,7 +870,7 @@ predict(
 # %% tags=["nbval-check-output"]
 
 
-def torchs_pipeline(comm, batches):
+def torchs_pipeline(comm, batches, scale):
     """Return .grad after so many batches, over the right gradient of one."""
     import torch
     from torch.distributed.pipelining import PipelineStage, Schedule1F1B
@@ -874,36 +883,40 @@ def torchs_pipeline(comm, batches):
     weights = [layer.weight for layer in layers]
     right = torch.autograd.grad(loss(layers[1](layers[0](x)), target), weights)[comm.rank]
     stage = PipelineStage(layers[comm.rank], comm.rank, 2, torch.device("cpu"))
-    schedule = Schedule1F1B(stage, 4, loss_fn=loss)
+    schedule = Schedule1F1B(stage, 4, loss_fn=loss, scale_grads=scale)
     for _ in range(batches):
         schedule.step(x) if comm.rank == 0 else schedule.step(target=target)
     found = weights[comm.rank].grad
     return float((found * right).sum() / (right * right).sum())
 
 
-def both_counts(comm):
-    return [torchs_pipeline(comm, batches) for batches in (1, 2)]
+SETTINGS = (1, True), (2, True), (2, False)
 
 
-one, two = zip(*cluster.run(both_counts, 2, engine="gloo", timeout=20).results)
-for batches, found in ((1, one), (2, two)):
-    print(f"{batches} x the batch: .grad is {found[0]:.2f} and {found[1]:.2f} times the gradient of one")
+def all_settings(comm):
+    return [torchs_pipeline(comm, batches, scale) for batches, scale in SETTINGS]
+
+
+found = np.array(cluster.run(all_settings, 2, engine="gloo", timeout=20).results)
+for (batches, scale), ratios in zip(SETTINGS, found.T):
+    print(f"{batches} x the batch, scale_grads={scale!s:5s}: .grad on both stages, in gradients of one:",
+          ", ".join(f"{ratio:.2f}" for ratio in ratios))  # fmt: skip
 reveal(
     "13-scale-grads",
-    "1.25" if max(abs(t - 1.25) for t in two) < 0.01 else "2" if max(abs(t - 2) for t in two) < 0.01 else "?",
+    {5: "1.25", 8: "2", 4: "1", 2: "0.5"}.get(round(4 * found[0, 1]), "?"),
     "The second call divides (1 + 4) by 4. Further calls tend to 4/3: an average that forgets.",
 )
 
 # %% [markdown]
-# The remedy there was `scale_grads=False`, and the loss divided instead. It is the first slip of
-# `pipeline_stage`, in a library that many use. AdamW would hide most of it: a constant factor cancels. This
-# factor is none, since older batches weigh less.
+# The remedy there was `scale_grads=False`, with the loss divided instead. The mistake is the slip "averaged
+# twice" of `pipeline_stage`, spread over two libraries of which each is right alone. AdamW hides a constant
+# factor. This one is not constant: the earlier a batch, the less it weighs.
 #
-# **A bias too many.** A row layer that hands its bias to the matrix product has it summed: found in
-# text-generation-inference (issue 1036), Paddle (pull request 35186), and others. One remedy adds `bias / N`
-# on every rank. Then the *output* is right, and a test of outputs passes. But autograd divides the bias'
-# gradient as well, and no one adds up the ranks: too small by $1/N$ (torchtitan, pull request 4332). The
-# check of this course is asked about both.
+# **A bias too many.** A row layer that hands its bias to the matrix product has it summed with the rest;
+# Paddle once did (pull request 35186). One remedy adds `bias / N` on every rank. Then the *output* is right,
+# and a test of outputs passes. But autograd divides the bias' gradient as well, and no one adds up the ranks:
+# it is $N$ times too small (described for torchtitan in its pull request 4332). The check of this course is
+# asked about both.
 
 
 # %% tags=["nbval-check-output"]
@@ -924,12 +937,13 @@ def forward_only(comm, layer):
 
 
 for layer in (bias_inside, bias_divided):
-    print(f"{layer.__name__}: bias [1, 2, 3] on 4 ranks becomes {cluster.run(forward_only, 4, args=(layer,)).results[0]};",
-          f"the check says: {judge(find('row_parallel'), layer).slip}")  # fmt: skip
+    output = cluster.run(forward_only, 4, args=(layer,)).results[0]
+    slip = judge(find("row_parallel"), layer).slip
+    print(f"{layer.__name__}: a bias of [1, 2, 3] on 4 ranks becomes {output}; the check says: {slip}")
 
 # %% [markdown]
-# **Each waits for the other.** While torch's pipeline was taught to do without some overlap, two ranks came
-# to a standstill: both waiting in a send before they would receive (pytorch, issue 172668). Under 1F1B that
+# **Each waits for the other.** While a patch to torch's pipeline was tried out, two ranks came to a
+# standstill: both waited for a send to end before they would receive (pytorch, issue 172668). Under 1F1B that
 # is the normal case: activations go on while gradients come back. The same with `comm.send`, on the simulated
 # cluster, which sees that nobody can go on:
 
@@ -953,9 +967,9 @@ except cluster.Deadlock as error:
 # %% [markdown]
 # **Who uses what.** Llama 3 405B was trained with tensor parallelism 8, inside a node, and pipeline
 # parallelism 16 (Grattafiori et al., 2024, table 4). PaLM 540B used no pipeline at all (Chowdhery et al.,
-# 2022), DeepSeek-V3 a pipeline and no tensor parallelism (its report, 2024). So there is no one right way.
-# The first of these on paper, by the library's planner. What it assumes is in its last lines: run
-# `course plan --help` in a terminal for your own.
+# 2022), DeepSeek-V3 a pipeline and no tensor parallelism (its technical report, 2024). So there is no one
+# right way. The first of these on paper, by the library's planner, with the memory left out. For your own
+# run there is the command `course plan`.
 
 # %% tags=["nbval-check-output"]
 job = Job(405e9, batch=2048, seq=8192, layers=126, hidden=16384)
@@ -987,7 +1001,9 @@ def both_kinds(comm, plan):
 real = cluster.run(both_kinds, 2, engine="gloo", args=(in_turn(2, MICROS),), timeout=20)
 simulated = cluster.run(both_kinds, 2, args=(in_turn(2, MICROS),))
 stages, tensors = zip(*real.results)
-print("the pipeline's weights within 1e-11 of one process:", abs(np.concatenate(stages) - truth).max() < 1e-11)
+print(
+    "the pipeline's weights within 1e-11 of one process:", abs(np.concatenate(stages) - truth).max() < 1e-11
+)
 print("the layers' weights within 1e-11 of one process:   ", abs(put_together(tensors) - truth).max() < 1e-11)
 same = all(real.ledger.sent(rank=r) == simulated.ledger.sent(rank=r) for r in (0, 1))
 print("and sent what the simulation says:                 ", same)

@@ -34,7 +34,8 @@ def schedule(answer: Answer, case: Case, out: Outcome) -> None:
     try:
         seen = timeline(plan)
     except ValueError as error:
-        raise StopDriving(Fault("schedule", "waits", f"the schedule can never run: {error}")) from None
+        text = str(error).removeprefix("schedule: ")
+        raise StopDriving(Fault("schedule", "waits", f"the schedule can never run: {text}")) from None
     out.see(1, "length", seen.length)
     out.see(1, "bubble", seen.bubble)
     out.see(1, "held", np.array(seen.held))
@@ -167,7 +168,13 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
         gradient = answer(comm, works, own.forward, own.backward, own.loss, given)
         changed = len(given) != len(inputs) or any(mutated(a, b) for a, b in zip(inputs, given, strict=True))
         changed = changed or works != plan[comm.rank] or mutated(weights[comm.rank], own.weight)
-        return {"gradient": gradient, "order": own.order, "kept": own.kept, "changed": changed, "sent": len(unwaited)}
+        return {
+            "gradient": gradient,
+            "order": own.order,
+            "kept": own.kept,
+            "changed": changed,
+            "sent": len(unwaited),
+        }
 
     run = on_ranks(program, len(plan))
     for rank, result in enumerate(run.results):
@@ -209,7 +216,7 @@ def _see_messages(out: Outcome, ledger: cluster.Ledger, stages: int) -> None:
     """Write down what each stage sent onwards, back, and elsewhere or by collectives."""
     onwards, back, other = (np.zeros(stages) for _ in range(3))
     for entry in ledger:
-        where = {(entry.rank + 1,): onwards, (entry.rank - 1,): back}
+        where: dict[tuple[int, ...], Array] = {(entry.rank + 1,): onwards, (entry.rank - 1,): back}
         (where.get(entry.peers, other) if entry.kind == "send" else other)[entry.rank] += entry.sent
     out.see(1, "bytes sent onwards", onwards)
     out.see(1, "bytes sent back", back)

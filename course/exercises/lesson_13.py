@@ -19,9 +19,8 @@ from course.exercises.lesson_13_tensor_slips import column_slips, row_slips
 __all__ = ["EXERCISES"]
 
 Array = np.ndarray
-_ORDERS = {
-    f"order of stage {s}": "with F0, F1 written as 1, 2 and B0, B1 as -1, -2" for s in range(5)
-}  # fmt: skip
+_WRITTEN = "with F0, F1 written as 1, 2 and B0, B1 as -1, -2"
+_ORDERS = {f"order of stage {s}": _WRITTEN for s in range(5)}
 _SCHEDULE = _ORDERS | {
     "length": "the time of the whole, with 1 for a forward and 2 for a backward",
     "bubble": "the idle part of the time",
@@ -108,8 +107,8 @@ EXERCISES = (
         make_cases=schedule_cases,
         slips=tuple(turn_slips),
         hints=(
-            "Stage s has stages - s - 1 stages after it: so many forwards come first, if there are as many.",
-            "Then for each micro-batch i: the forward of warm + i, where there is one, and the backward of i.",
+            "Stage s has stages - s - 1 later stages: so many forwards come first, if there are as many.",
+            "Then for each micro-batch i: the forward of warm + i, if there is one, and the backward of i.",
             "forwards[warm + i : warm + i + 1] is a list with one entry, or with none at the end.",
         ),
         meaning=_SCHEDULE,
@@ -139,9 +138,9 @@ EXERCISES = (
         make_cases=stage_cases,
         slips=tuple(stage_slips),
         hints=(
-            "One loop: for kind, i in works. Keep what forward saves in a dict, by i; pop it in the backward.",
-            "The first stage takes inputs[i] and sends nothing back. The last sends nothing on, and asks loss.",
-            "Weigh each gradient by len(inputs[i]) / sum(map(len, inputs)). Keep each isend, wait() at the end.",
+            "One loop: for kind, i in works. Keep what forward saves in a dict by i, pop it in the backward.",
+            "The first stage takes inputs[i], sends nothing back. The last asks loss, and sends nothing on.",
+            "Weigh by len(inputs[i]) / sum(map(len, inputs)). Keep what isend returns; wait() at the end.",
         ),
         meaning=_ORDERS
         | {f"gradient of stage {s}": "the mean over all rows" for s in range(5)}

@@ -1,4 +1,4 @@
-"""The slips of ``bubble_fraction``: another whole, another count of what is idle, chunks in the wrong place."""
+"""The slips of ``bubble_fraction``: another whole, another count of the waiting, chunks misplaced."""
 
 from __future__ import annotations
 

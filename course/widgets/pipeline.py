@@ -45,7 +45,12 @@ def pipeline_chart() -> Player:
             Control("Stages", [str(n) for n in STAGES], start=2),
             Control("Micro-batches", [f"{n} a stage" for n in PER_STAGE], start=1),
         ],
-        labels=["Waiting, of the whole time", "Waiting, of the work", "First stage holds", "Last stage holds"],
+        labels=[
+            "Waiting, of the whole time",
+            "Waiting, of the work",
+            "First stage holds",
+            "Last stage holds",
+        ],
         readouts=[_numbers(frame) for frame in frames],
     )
 
