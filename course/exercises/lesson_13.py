@@ -19,6 +19,9 @@ from course.exercises.lesson_13_tensor_slips import column_slips, row_slips
 __all__ = ["EXERCISES"]
 
 Array = np.ndarray
+_ORDER = "neither line needs the other"
+_ROWS = "rows = sum((len(x) for x in inputs))"
+_TOTAL = "total = total + gradient * (len(inputs[i]) / rows)"
 _WRITTEN = "with F0, F1 written as 1, 2 and B0, B1 as -1, -2"
 _ORDERS = {f"order of stage {s}": _WRITTEN for s in range(5)}
 _SCHEDULE = _ORDERS | {
@@ -97,6 +100,10 @@ EXERCISES = (
         ),
         meaning=_SCHEDULE,
         positions=_PLACES,
+        equivalent={
+            "forwards = [('F', i) for i in range(micros)] -> "
+            "backwards = [('B', i) for i in range(micros)]": _ORDER,
+        },
     ),
     Exercise(
         name="one_f_one_b",
@@ -113,6 +120,7 @@ EXERCISES = (
         ),
         meaning=_SCHEDULE,
         positions=_PLACES,
+        equivalent={"for i in range(micros): -> plan.append(works)": "what is put in grows afterwards"},
     ),
     Exercise(
         name="bubble_fraction",
@@ -151,6 +159,13 @@ EXERCISES = (
             "kept after use": "how many micro-batches' activations each stage keeps after their backward",
         },
         positions=_PLACES,
+        equivalent={
+            f"last = comm.rank == comm.world_size - 1 -> {_ROWS}": _ORDER,
+            f"{_ROWS} -> saved, slopes, pending, total = ({{}}, {{}}, [], 0)": _ORDER,
+            f"{_TOTAL} -> total = total + np.multiply(gradient, len(inputs[i]) / rows, out=gradient)": (
+                "what backward returns belongs to its caller"
+            ),
+        },
     ),
     Exercise(
         name="column_parallel",
