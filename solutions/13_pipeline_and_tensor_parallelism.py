@@ -78,9 +78,10 @@ reveal(
 # %% [markdown]
 # ## See
 #
-# Start with GPipe and raise the micro-batches: the end moves towards 1, the time of the work itself. The
-# memory rises with them. Then go to 1F1B, with the same numbers. The end stays where it is; look at the right
-# side. Then the other two.
+# Start with GPipe and raise the micro-batches: the end moves towards 1, the time of the work itself. On the
+# right the memory rises. Then go to 1F1B, with the same numbers. The end stays where it is; look at the right
+# side. Then the other two: *interleaved* gives each stage two thin slices of the model in the place of one
+# thick one, *zero bubble* cuts the backward in two. More of both below.
 
 # %%
 pipeline_chart()

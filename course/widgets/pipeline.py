@@ -41,9 +41,9 @@ def pipeline_chart() -> Player:
         ),
         panes=[_time(frames), _memory(frames)],
         controls=[
-            Control("Schedule", list(FORMS)),
-            Control("Stages", [str(n) for n in STAGES], start=2),
-            Control("Micro-batches", [f"{n} a stage" for n in PER_STAGE], start=1),
+            Control("Schedule", [_unbroken(form) for form in FORMS]),
+            Control("Stages", [str(n) for n in STAGES], start=1),
+            Control("Micro-batches", [_unbroken(f"{n} a stage") for n in PER_STAGE], start=1),
         ],
         labels=[
             "Waiting, of the whole time",
@@ -53,6 +53,11 @@ def pipeline_chart() -> Player:
         ],
         readouts=[_numbers(frame) for frame in frames],
     )
+
+
+def _unbroken(text: str) -> str:
+    """Return the text with spaces at which no line breaks: a slider's value keeps to one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _numbers(frame: Chart) -> tuple[str, ...]:
