@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from course.widgets.models.pipeline import FORMS, PER_STAGE, STAGES, Chart, Span, chart
 from course.widgets.pane import Axis, Layer, Note, Pane, Runner
-from course.widgets.player import Control, Player
+from course.widgets.player import Control, Mark, Player
 from course.widgets.style import COLORS, MUTED
 from course.widgets.zero import bar
 
 __all__ = ["pipeline_chart"]
 
+SHORT = ("GPipe", "1F1B", "2 chunks", "ZB-H1")  # beside the slider; the names stand on its scale
 Floats = npt.NDArray[np.float64]
 KINDS = {"F": COLORS["blue"], "B": COLORS["orange"], "W": COLORS["green"]}
 ROWS = max(STAGES)
@@ -37,13 +38,14 @@ def pipeline_chart() -> Player:
             "orange: backwards; under zero bubble, with upright lines and green: the weights' part of the "
             "backward, which may wait. A thin line within a row is waiting. The black line follows the first "
             "micro-batch through the stages and back. All work would end at 1 if no stage ever waited. "
-            "Right: the most micro-batches whose activations a stage holds at a time."
+            "Right: the most micro-batches whose activations a stage holds at a time. The last slider sets "
+            "how many micro-batches there are for each stage."
         ),
         panes=[_time(frames), _memory(frames)],
         controls=[
-            Control("Schedule", [_unbroken(form) for form in FORMS]),
+            Control("Schedule", SHORT, marks=[Mark(i, form) for i, form in enumerate(FORMS)]),
             Control("Stages", [str(n) for n in STAGES], start=1),
-            Control("Micro-batches", [_unbroken(f"{n} a stage") for n in PER_STAGE], start=1),
+            Control("Micro-batches", [f"{n} each" for n in PER_STAGE], start=1),
         ],
         labels=[
             "Waiting, of the whole time",
@@ -53,11 +55,6 @@ def pipeline_chart() -> Player:
         ],
         readouts=[_numbers(frame) for frame in frames],
     )
-
-
-def _unbroken(text: str) -> str:
-    """Return the text with spaces at which no line breaks: a slider's value keeps to one line."""
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _numbers(frame: Chart) -> tuple[str, ...]:
