@@ -166,7 +166,7 @@ def _slipped(exercise: Exercise, slip: Slip, failure: _Failure, score: int) -> V
     evidence = _setting(failure.case)
     if failure.different and not failure.got.stopped:
         evidence = _evidence(exercise, failure.different, failure.factor)
-    elif failure.got.stopped and failure.got.stopped.kind in ("deadlock", "mismatch"):
+    elif failure.got.stopped and failure.got.stopped.kind in ("deadlock", "mismatch", "schedule"):
         evidence = (*evidence, ("seen", failure.got.stopped.message))  # who waits for whom
     return _failed(
         exercise, score, slip=slip.name, message=slip.sentence, evidence=evidence, nudge=slip.nudge

@@ -22,6 +22,7 @@ _HOME = {
     "momentum_phase_diagram": "course.widgets.phase_diagram",
     "momentum_slider": "course.widgets.momentum",
     "race_of_rules": "course.widgets.race",
+    "pipeline_chart": "course.widgets.pipeline",
     "predict": "course.widgets.prediction",
     "recipe_explorer": "course.widgets.recipes",
     "reveal": "course.widgets.prediction",

@@ -50,7 +50,7 @@ class Player:
         title: above the panes.
         caption: a sentence below them: what there is to see, also for those who cannot see it.
         panes: each with as many paths as there are frames.
-        controls: one slider, or two; frame = i, or i * len(second) + j.
+        controls: one slider or more; frame = i, or i * len(second) + j, and so on.
         labels: names of the numbers read out.
         readouts: for each frame the texts of these numbers.
         picker: the pane (its index) whose cells may be clicked instead of moving two sliders, or -1.

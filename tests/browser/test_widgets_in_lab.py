@@ -23,6 +23,7 @@ PLAYERS = [
     "the_cliff()",
     "illnesses()",
     "memory_bars()",
+    "pipeline_chart()",
 ]
 LIVE = [
     "drag_a_step()",

@@ -14,6 +14,7 @@ from course.widgets import (
     batch_size_noise,
     learning_rate_on_a_ravine,
     momentum_phase_diagram,
+    pipeline_chart,
     ring_in_motion,
     small_gradients,
 )
@@ -30,6 +31,7 @@ PLAYERS = [
     learning_rate_on_a_ravine,
     learning_rate_and_theory,
     momentum_phase_diagram,
+    pipeline_chart,
     ring_in_motion,
     small_gradients,
 ]

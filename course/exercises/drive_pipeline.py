@@ -1,0 +1,223 @@
+"""Drivers of a pipeline: a schedule is run on paper, a stage is run among its neighbours."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from course import cluster
+from course.arrays import is_array
+from course.cluster.communicator import Pending
+from course.cluster.schedules import Work, timeline
+from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
+from course.exercises.drive import _kind, _refuse_tensor
+from course.exercises.drive_cluster import on_ranks
+
+__all__ = ["Stage", "schedule", "stage"]
+
+Array = np.ndarray
+Answer = Callable[..., Any]
+Pair = tuple[str, int]
+LOCALS = 2  # what a right program may still hold of a spent micro-batch: the values of its variables
+
+
+def schedule(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(stages, micros) -> for each stage a list of (kind, micro)``; the schedule is run on paper."""
+    stages, micros = case.inputs["stages"], case.inputs["micros"]
+    plan = _plan(answer(stages, micros), stages)
+    for s, works in enumerate(plan):
+        out.see(1, f"order of stage {s}", np.array([_number(work) for work in works], dtype=np.int64))
+    try:
+        seen = timeline(plan)
+    except ValueError as error:
+        text = str(error).removeprefix("schedule: ")
+        raise StopDriving(Fault("schedule", "waits", f"the schedule can never run: {text}")) from None
+    out.see(1, "length", seen.length)
+    out.see(1, "bubble", seen.bubble)
+    out.see(1, "held", np.array(seen.held))
+
+
+def _number(work: Work) -> int:
+    """Return F0, F1 as 1, 2 and B0, B1 as -1, -2: so that an order is a row of numbers."""
+    return (work.micro + 1) * (1 if work.kind == "F" else -1)
+
+
+def _plan(result: Any, stages: int) -> list[list[Work]]:
+    if result is None:
+        raise StopDriving(Fault("none", "result", "your function returned None; is a `return` missing?"))
+    if not isinstance(result, list | tuple) or any(not isinstance(works, list | tuple) for works in result):
+        text = f"the schedule must be a list with a list for each stage; yours is {_kind(result)}"
+        raise StopDriving(Fault("type", "schedule", text))
+    if any(isinstance(one, str) for works in result for one in works):
+        text = "the schedule must hold a list for each stage; yours is one list of pairs, or of texts"
+        raise StopDriving(Fault("type", "nesting", text))
+    plan = [[_work(one) for one in works] for works in result]
+    if len(plan) != stages:
+        text = f"the schedule must have a list for each of the {stages} stages; yours has {len(plan)}"
+        raise StopDriving(Fault("stages", "count", text))
+    return plan
+
+
+def _work(one: Any) -> Work:
+    whole = int | np.integer
+    good = isinstance(one, tuple | list) and len(one) == 2 and one[0] in ("F", "B")
+    if not good or isinstance(one[1], bool) or not isinstance(one[1], whole):
+        text = f"each piece of work must be a pair like ('F', 0) or ('B', 0); one of yours is {one!r:.40}"
+        raise StopDriving(Fault("type", "work", text))
+    return Work(one[0], int(one[1]))
+
+
+class _Saved:
+    """What a forward keeps for its backward: for the learner a thing without a handle."""
+
+    def __init__(self, number: int, x: Array, y: Array) -> None:
+        self.number, self.x, self.y = number, x, y
+
+
+class _Sent(Pending):
+    """A message on its way, which says when somebody waits for it."""
+
+    def __init__(self, pending: Pending, unwaited: set[int]) -> None:
+        self.pending, self.unwaited = pending, unwaited
+        unwaited.add(id(self))
+
+    def wait(self) -> None:
+        self.unwaited.discard(id(self))
+        self.pending.wait()
+
+
+def _counting(comm: Any, log: list[_Sent], unwaited: set[int]) -> None:
+    """Let ``comm.isend`` write down what it sends; a program must wait for all of it before it ends."""
+    isend = comm.isend
+
+    def counted(*args: Any, **kwargs: Any) -> Pending:
+        log.append(_Sent(isend(*args, **kwargs), unwaited))
+        return log[-1]
+
+    comm.isend = counted
+
+
+class Stage:
+    """A layer of a network, ``tanh(x W)``, that writes down in which order it is used.
+
+    Args:
+        weight: its own. targets: of each micro-batch, for the loss, half the mean squared distance.
+    """
+
+    def __init__(self, weight: Array, targets: Sequence[Array]) -> None:
+        self.weight, self.targets = weight, targets
+        self.order: list[int] = []
+        self.spent: list[weakref.ref[_Saved]] = []
+        self.kept = 0
+
+    def forward(self, x: Any) -> tuple[Array, _Saved]:
+        """Return the output, and what the backward needs."""
+        if not is_array(x) or x.ndim != 2 or x.shape[1] != len(self.weight):
+            has = f"shape {x.shape}" if is_array(x) else _kind(x)
+            text = f"forward was given {has}; this stage takes rows of {len(self.weight)} numbers"
+            raise StopDriving(Fault("input", "forward", text))
+        number = sum(one > 0 for one in self.order)
+        self.order.append(number + 1)
+        y = np.tanh(x @ self.weight)
+        return y, _Saved(number, x, y)
+
+    def loss(self, i: int, y: Any) -> Array:
+        """Return the gradient in ``y`` of the mean loss over the rows of micro-batch ``i``."""
+        if not is_array(y) or y.shape != self.targets[i].shape:
+            has = f"shape {y.shape}" if is_array(y) else _kind(y)
+            text = f"loss({i}, y) was given {has} as y; the output of micro-batch {i} was not there"
+            raise StopDriving(Fault("input", "loss", text))
+        return (y - self.targets[i]) / len(y)
+
+    def backward(self, saved: Any, dy: Any) -> tuple[Array, Array]:
+        """Return the gradients in the input and in the weight."""
+        if not isinstance(saved, _Saved):
+            text = f"backward was given {_kind(saved)} for what forward has saved: its forward was not done"
+            raise StopDriving(Fault("input", "saved", text))
+        if not is_array(dy) or dy.shape != saved.y.shape:
+            has = f"shape {dy.shape}" if is_array(dy) else _kind(dy)
+            text = f"backward was given {has} as dy; this stage's output had shape {saved.y.shape}"
+            raise StopDriving(Fault("input", "dy", text))
+        self.order.append(-saved.number - 1)
+        self.kept = max(self.kept, sum(ref() is not None for ref in self.spent) - LOCALS)
+        self.spent.append(weakref.ref(saved))
+        inner = dy * (1 - saved.y**2)
+        return inner @ self.weight.T, saved.x.T @ inner
+
+
+def stage(answer: Answer, case: Case, out: Outcome) -> None:
+    """Drive ``(comm, works, forward, backward, loss, inputs) -> gradient`` on every stage.
+
+    The inputs hold ``schedule`` (a row of pairs for each stage), ``widths``, ``rows`` of each micro-batch,
+    a ``seed``, a ``dtype`` and the ``size`` of the targets.
+    """
+    weights, inputs, targets = drawn(case)
+    plan = case.inputs["schedule"]
+
+    def program(comm: Any) -> dict[str, Any]:
+        own = Stage(weights[comm.rank].copy(), [target.copy() for target in targets])
+        given = [x.copy() for x in inputs]
+        works = list(plan[comm.rank])
+        sent: list[_Sent] = []
+        unwaited: set[int] = set()
+        _counting(comm, sent, unwaited)
+        gradient = answer(comm, works, own.forward, own.backward, own.loss, given)
+        changed = len(given) != len(inputs) or any(mutated(a, b) for a, b in zip(inputs, given, strict=True))
+        changed = changed or works != plan[comm.rank] or mutated(weights[comm.rank], own.weight)
+        return {
+            "gradient": gradient,
+            "order": own.order,
+            "kept": own.kept,
+            "changed": changed,
+            "sent": len(unwaited),
+        }
+
+    run = on_ranks(program, len(plan))
+    for rank, result in enumerate(run.results):
+        _require_gradient(result["gradient"], weights[rank])
+    for rank, result in enumerate(run.results):
+        out.see(1, f"gradient of stage {rank}", result["gradient"])
+    for rank, result in enumerate(run.results):
+        out.see(1, f"order of stage {rank}", np.array(result["order"], dtype=np.int64))
+    _see_messages(out, run.ledger, len(plan))
+    out.see(1, "kept after use", np.array([max(0, result["kept"]) for result in run.results]))
+    out.see(1, "sends not waited for", np.array([result["sent"] for result in run.results]))
+    if any(result["changed"] for result in run.results):
+        text = "your function changed one of its inputs in place; the caller still needs it"
+        out.fault("mutated", "inputs", text)
+
+
+def drawn(case: Case) -> tuple[list[Array], list[Array], list[Array]]:
+    """Return the stages' weights, and the inputs and targets of each micro-batch."""
+    given = case.inputs
+    rng, dtype, widths = np.random.default_rng(given["seed"]), given["dtype"], given["widths"]
+    weights = [rng.normal(size=pair).round(2).astype(dtype) for pair in pairwise(widths)]
+    inputs = [rng.normal(size=(n, widths[0])).round(2).astype(dtype) for n in given["rows"]]
+    size = given["size"]
+    targets = [(size * rng.normal(size=(n, widths[-1])).round(2)).astype(dtype) for n in given["rows"]]
+    return weights, inputs, targets
+
+
+def _require_gradient(gradient: Any, weight: Array) -> None:
+    if gradient is None:
+        raise StopDriving(Fault("none", "result", "your function returned None; it must return the gradient"))
+    _refuse_tensor("the gradient", gradient, 1)
+    if not is_array(gradient) or gradient.shape != weight.shape:
+        has = f"has shape {gradient.shape}" if is_array(gradient) else f"is {_kind(gradient)}"
+        text = f"the gradient must have the shape of the stage's weight, {weight.shape}; yours {has}"
+        raise StopDriving(Fault("shape", "gradient", text))
+
+
+def _see_messages(out: Outcome, ledger: cluster.Ledger, stages: int) -> None:
+    """Write down what each stage sent onwards, back, and elsewhere or by collectives."""
+    onwards, back, other = (np.zeros(stages) for _ in range(3))
+    for entry in ledger:
+        where: dict[tuple[int, ...], Array] = {(entry.rank + 1,): onwards, (entry.rank - 1,): back}
+        (where.get(entry.peers, other) if entry.kind == "send" else other)[entry.rank] += entry.sent
+    out.see(1, "bytes sent onwards", onwards)
+    out.see(1, "bytes sent back", back)
+    out.see(1, "other bytes", other)
