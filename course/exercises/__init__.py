@@ -17,6 +17,7 @@ from course.exercises import (
     lesson_09,
     lesson_11,
     lesson_12,
+    lesson_14,
 )
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
 
@@ -38,6 +39,7 @@ ALL: dict[str, Exercise] = {
         lesson_09,
         lesson_11,
         lesson_12,
+        lesson_14,
     )
     for exercise in lesson.EXERCISES
 }

@@ -31,6 +31,7 @@ def test_the_syllabus_is_there():
         "warmup_cosine", "model_state_bytes", "tokens_per_step", "llm_step",
         "ring_all_reduce", "ddp_step", "bucketed_all_reduce",
         "model_states_per_rank", "shard", "zero1_step", "zero2_step", "zero3_step", "lamb_under_zero",
+        "stale_sgd", "largest_stable_lr_with_delay", "hogwild",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())
     assert [e.lesson for e in ALL.values()] == sorted(e.lesson for e in ALL.values())
