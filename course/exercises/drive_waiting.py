@@ -1,4 +1,4 @@
-"""Drivers for ranks that do not wait: paths by stale gradients, and programs that write into shared memory."""
+"""Drivers for ranks that do not wait: paths by stale gradients, and programs that share memory."""
 
 from __future__ import annotations
 

@@ -158,14 +158,15 @@ EXERCISES = (
         slips=tuple(hogwild_slips),
         hints=(
             'comm.shared("theta", start) is the memory that all ranks see. Ask for it once, before the loop.',
-            "In the loop: copy what you see, pause, compute at the copy, write into the shared array in place.",
-            "np.nonzero(moved) gives the touched entries; use it as an index on both sides of -=. A barrier at "
-            "the end, then return a copy.",
+            "In the loop: copy what you see, pause, compute at the copy, and subtract in place.",
+            "np.nonzero(moved) gives the touched entries; use it as an index on both sides of -=. A barrier "
+            "at the end, then return a copy.",
         ),
         meaning={"bytes that each rank sent": "counted by the cluster's ledger"},
         equivalent={
-            "comm.pause() -> moved = lr * gradient(seen, t * comm.world_size + comm.rank)": "what is computed "
-            "at a copy may be computed before the pause or after it",
+            "comm.pause() -> moved = lr * gradient(seen, t * comm.world_size + comm.rank)": (
+                "what is computed at a copy may be computed before the pause or after it"
+            ),
         },
     ),
 )

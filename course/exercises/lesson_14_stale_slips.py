@@ -57,9 +57,7 @@ def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
     "As long as t is smaller than the delay, the oldest parameters that there are stand at index 0.",
 )
 def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
-    return walked(
-        gradient, start, lr, steps, lambda path, t: path[t - delay] if t >= delay else 0 * path[0]
-    )
+    return walked(gradient, start, lr, steps, lambda path, t: path[t - delay] if t >= delay else 0 * path[0])
 
 
 @stale_slips(

@@ -40,7 +40,7 @@ def staleness_map() -> Player:
             Control("Learning rate", [f"{lr:.3f}" for lr in model.RATES], start=18),
             Control("Delay, steps", [str(delay) for delay in model.DELAYS], start=0),
         ],
-        labels=["Factor per step", "Limit of the rate", f"Distance left after {model.STEPS} steps", "Outcome"],
+        labels=["Factor per step", "Limit of the rate", f"Left after {model.STEPS} steps", "Outcome"],
         readouts=[
             (
                 f"{found:.3f}",
