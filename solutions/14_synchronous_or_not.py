@@ -112,7 +112,7 @@ for (lr, name), each in distances.items():
     axes.plot(steps, np.median(each, axis=0), style, color=looks[lr], label=f"lr {lr:g}, {name}")
     axes.fill_between(steps, each.min(axis=0), each.max(axis=0), color=looks[lr], alpha=0.2, lw=0)
 axes.set(xlabel="step", ylabel="distance / norm of the weights", yscale="log", ylim=(1e-17, 10))
-axes.legend(frameon=False, ncols=2, fontsize=9, loc="center right")
+axes.legend(frameon=False, ncols=2, fontsize=9, loc="center right", bbox_to_anchor=(1, 0.3))
 plt.show()
 alt(
     "The distance of two runs that differ in the order of one sum, against the step, on a logarithmic scale; "
@@ -122,6 +122,10 @@ alt(
 )
 
 # %% tags=["nbval-check-output"]
+same = all(
+    np.array_equal(one, two) for one, two in zip(run_with(2.0, np.float32, 0), run_with(2.0, np.float32, 0))
+)
+print("the same order, twice: the same bits to the end:", same)
 first = {name: each[:, 0] for (lr, name), each in distances.items() if lr == 0.5}
 print("after one step, float64: more than 0, below 1e-15:", all((0 < d < 1e-15) for d in first["float64"]))
 print("after one step, float32: more than 0, below 1e-6: ", all((0 < d < 1e-6) for d in first["float32"]))
@@ -153,7 +157,7 @@ reveal(
 # %% tags=["nbval-check-output"]
 torch.use_deterministic_algorithms(True)
 threads = torch.get_num_threads()
-numbers = torch.rand(20, 300_001, generator=torch.Generator().manual_seed(0))
+numbers = torch.rand(8, 200_001, generator=torch.Generator().manual_seed(0))
 
 
 def sums(count):
@@ -162,9 +166,10 @@ def sums(count):
     return [float(row.sum()) for row in numbers]
 
 
-print("one thread, twice: the same bits:    ", sums(1) == sums(1))
-print("one thread and two: the same bits:   ", sums(1) == sums(2))
-print("one thread and two, within 1e-5:     ", np.allclose(sums(1), sums(2), rtol=1e-5))
+alone, again, shared = sums(1), sums(1), sums(2)
+print("one thread, twice: the same bits: ", alone == again)
+print("one thread and two: the same bits:", alone == shared)
+print("one thread and two, within 1e-5:  ", np.allclose(alone, shared, rtol=1e-5))
 torch.set_num_threads(threads)
 torch.use_deterministic_algorithms(False)
 
@@ -386,9 +391,14 @@ momenta = np.round(np.arange(-0.6, 0.91, 0.05), 2)
 
 
 def best_factor(delay, momentum):
-    """Return the smallest factor per step over the learning rates."""
-    rates = np.geomspace(0.05, 2.5, 40) * library.largest_stable_lr(1.0, delay)
-    return min(max(factor(lr * h, delay, momentum) for h in (1.0, 0.1)) for lr in rates)
+    """Return the smallest factor per step over the learning rates, by a grid that is narrowed five times."""
+    low, high = 0.0, 3 * library.largest_stable_lr(1.0, delay)
+    for _ in range(5):
+        rates = np.linspace(low, high, 16)
+        each = [max(factor(lr * h, delay, momentum) for h in (1.0, 0.1)) for lr in rates]
+        at = int(np.argmin(each))
+        low, high = rates[max(at - 1, 0)], rates[min(at + 1, 15)]
+    return min(each)
 
 
 curves = {delay: np.array([best_factor(delay, mu) for mu in momenta]) for delay in (0, 1, 4)}
@@ -402,8 +412,8 @@ axes.legend(frameon=False, loc="lower left")
 plt.show()
 alt(
     "The factor per step at the best learning rate, against the momentum, for delays of 0, 1 and 4 steps. "
-    "Without a delay it falls to 0.55 at a momentum of 0.3. With a delay of one step it is 0.91 at best, at "
-    "a momentum below zero; with four 0.97. Momentum helps fresh gradients, and harms stale ones."
+    "Without a delay the curve has a deep valley: 0.55 at a momentum of 0.3. With a delay of one step it is "
+    "nearly flat at 0.91, with four at 0.97; their lowest points lie at a negative momentum."
 )
 
 # %% tags=["nbval-check-output"]
@@ -417,7 +427,8 @@ for delay, curve in curves.items():
     print(f" {np.log(10) / -np.log(best):4.0f} with the best, which is {sign}")
 
 # %% [markdown]
-# One step of delay takes away all that momentum gives, and more. The best momentum is now *negative*. Why?
+# One step of delay takes away nearly all that momentum can give. What is left is little, and asks for a
+# *negative* momentum. Why?
 # Because staleness is momentum already. That can be made exact. Let the age of each gradient be random: $k$
 # with probability $\tfrac1M (1-\tfrac1M)^k$, so $M-1$ on average. The expected gradient is then a running
 # average of the past ones, with a memory of $1-\tfrac1M$. That is the heavy ball in its averaged form:
@@ -529,7 +540,7 @@ alt(
     "Time to a target loss against the number of ranks, for six seeds, median and range. Left, with noisy "
     "gradients and uneven ranks: all three fall as ranks are added, and not waiting is fastest. Right, with "
     "little noise and even ranks: from 16 ranks on the synchronous ways need less than half the time, and "
-    "more ranks help nobody who does not wait."
+    "more ranks hardly help who does not wait."
 )
 
 # %% tags=["nbval-check-output"]
@@ -565,7 +576,7 @@ for scene in SCENES:
 # %% tags=["nbval-check-output"]
 DIGITS = PIXELS[:200].astype(np.float64)
 ROWS, COLS = DIGITS.shape
-AT_ONCE, LR, EPOCHS = 8, 0.2, 8
+AT_ONCE, LR, EPOCHS = 8, 0.2, 6
 
 
 def completion(seed):
@@ -684,8 +695,8 @@ axes.legend(frameon=False)
 plt.show()
 alt(
     "The error at hidden pixels against epochs, for 1, 4 and 16 ranks without locks; mean and range of three "
-    "draws. The three curves lie on one another: they fall from above 0.4 to 0.21, well below the error of "
-    "guessing each pixel's mean, 0.28."
+    "draws. The three curves lie on one another: they fall from above 0.4 to 0.22, below the error of "
+    "guessing each pixel's mean, 0.27."
 )
 
 # %% tags=["nbval-check-output"]
@@ -725,8 +736,9 @@ for n in (2, 4, 16):
     )
 
 # %% [markdown]
-# With 16 ranks they meet all the time, and the curves above do not care. What saves Hogwild here is not that
-# ranks seldom meet. It is that updates are *added*, so that none is lost, and that the rate is far below the
+# With 16 ranks two of three touched entries have changed in between, and the curves above do not care. What
+# saves Hogwild here is not that ranks seldom meet. It is that updates are *added*, so that none is lost, and
+# that the rate is far below the
 # limit of the delay. Take away the first:
 
 
@@ -764,7 +776,7 @@ alone = errors[1][0]
 print(f"16 ranks that add:                  {errors[16][0][-1]:.2f} after {EPOCHS} epochs")
 for name, each in lost.items():
     behind = int(np.argmax(alone <= each[-1]))
-    print(f"16 ranks, {name + ':':25s} {each[-1]:.2f}, reached by one rank within {behind} epochs")
+    print(f"16 ranks, {name + ':':25s} {each[-1]:.2f}, reached by one rank in epoch {behind}")
 
 # %% [markdown]
 # Take away the second, with gradients that touch everything: least squares on all digits. The largest
@@ -772,8 +784,9 @@ for name, each in lost.items():
 
 # %% tags=["nbval-check-output"]
 INPUT, GOAL = PIXELS[:1500].astype(np.float64), ONEHOT[:1500]
-L = float(np.linalg.eigvalsh(INPUT.T @ INPUT / 1500)[-1])
-dense = lambda theta, n: INPUT.T @ (INPUT @ theta - GOAL) / 1500
+HESSIAN, PULL = INPUT.T @ INPUT / 1500, INPUT.T @ GOAL / 1500
+L = float(np.linalg.eigvalsh(HESSIAN)[-1])
+dense = lambda theta, n: HESSIAN @ theta - PULL
 print(f"largest curvature {L:.1f}; the rate is 0.7 / L")
 for n in (1, 2, 4, 16):
     end = cluster.run(wild, ranks=n, args=(dense, np.zeros((64, 10)), 0.7 / L, 480 // n)).results[0]
@@ -796,7 +809,7 @@ for n in (1, 2, 4, 16):
 NETWORK = MLP.of_sizes([64, 24, 10])
 
 
-def meeting(comm, every, outer, seed, steps=200):
+def meeting(comm, every, outer, seed, steps=150):
     """Train on shares of the digits; return the error rate on digits that were not trained on."""
     trainer = LocalSGD(comm, NETWORK, AdamW(lr=0.004), every, outer)
     rng = np.random.default_rng(seed)
@@ -887,7 +900,7 @@ print("lost by adding densely: not fewer than none:", missing[True] >= 0)
 
 # %% tags=["nbval-check-output"]
 real = train(wild, 2, 0, engine="gloo")
-print("two real processes: below half of where it began:  ", real[-1] < real[0] / 1.8)
+print("two real processes: below 0.6 of where it began:   ", real[-1] < 0.6 * real[0])
 print("within 0.03 of one process after the same epochs:  ", abs(real[-1] - errors[1][0][-1]) < 0.03)
 
 # %% [markdown]
@@ -931,6 +944,18 @@ print("losses of steps 1 to 300, the same:", np.array_equal(one, other))
 # %% [markdown]
 # If the *first* loss differs, look elsewhere: at the seed, the initial weights, the order of the data.
 #
+# **One of 16,384.** The other price of waiting is that all must be there. Llama 3's largest model was trained
+# synchronously on 16,384 GPUs. In 54 days there were 419 unexpected interruptions, more than half of them due
+# to GPUs and their memory. The authors name the reason why each counts: training is synchronous, and "a single
+# GPU failure may require a restart of the entire job" (The Llama 3 Herd of Models, 2024).
+
+# %% tags=["nbval-check-output"]
+hours = 54 * 24 / 419
+print(f"between two interruptions: {hours:.1f} hours, with all that can fail beside GPUs")
+for n in (8, 1024, 16_384):
+    print(f"{n:6,} such GPUs with their share of the rest: once in {hours * 16_384 / n / 24:6.1f} days")
+
+# %% [markdown]
 # ## What you now know
 #
 # - Synchronous runs repeat to the bit if nothing changes the order of any sum. Seeds do not see to that.
