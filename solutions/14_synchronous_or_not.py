@@ -53,8 +53,9 @@ print("ready")
 # "Synchronous training is deterministic" is true for a fixed order of all additions, and only then. Addition
 # of floating-point numbers is not associative: another order, other last bits. The order of a gradient's sum
 # depends on the number of ranks, on the algorithm of the all-reduce, on the buckets. On a GPU some kernels
-# add atomically, in the order in which threads happen to arrive. (This course has no GPU; what it says of
-# them it has not tested.)
+# add atomically, in the order in which threads happen to arrive: torch's `scatter_add_`, for one, whose
+# source says "Nondeterministic because of atomicAdd usage". (Integers may arrive in any order. And this course
+# runs on CPUs: what it says of GPUs it has not tested.)
 #
 # So take the smallest change that there is. A network with one hidden layer, the digits, four shares of 16
 # rows a step. One run adds the shares up as $((a+b)+c)+d$, the other as $((d+c)+b)+a$. All else is the same:
@@ -738,8 +739,7 @@ for n in (2, 4, 16):
 # %% [markdown]
 # With 16 ranks two of three touched entries have changed in between, and the curves above do not care. What
 # saves Hogwild here is not that ranks seldom meet. It is that updates are *added*, so that none is lost, and
-# that the rate is far below the
-# limit of the delay. Take away the first:
+# that the rate is far below the limit of the delay. Take away the first:
 
 
 # %%
@@ -837,7 +837,8 @@ print("and the error rates stay within 5 points:  ", abs(np.mean(often[0]) - np.
 # %% [markdown]
 # This is no delay in the sense above: a rank's own gradients are fresh, but the ranks drift apart between
 # meetings. On 1,500 digits drawn alike for all ranks the drift is small. With different data on each rank it
-# need not be.
+# need not be. And DiLoCo is made for long runs: every 50 steps means three meetings here, and its momentum
+# has hardly begun.
 
 # %% [markdown]
 # ## Where conventions differ
@@ -863,12 +864,12 @@ print(f"numbers copied at each step: {start.size}, changed: at most {2 * 6 * AT_
 # ## Real memory, real processes
 #
 # Two processes of this machine, one piece of memory, nobody taking turns. First a count that is easy to
-# check. Each process owns *other* entries of the array, and adds 1 to its own, 20,000 times. They never touch
-# the same entry. One way adds at the touched entries only. The other adds a dense array of zeros and ones.
+# check. Each process owns *other* entries of the array, and adds 1 to its own, 100,000 times. They never
+# touch the same entry. One way adds at the touched entries only. The other adds a dense array of zeros and ones.
 
 
 # %%
-def count(comm, densely, size=64, rounds=20_000):
+def count(comm, densely, size=64, rounds=100_000):
     """Add 1 to this rank's own entries again and again; return how many additions are missing at the end."""
     counts, mine = comm.shared("counts", np.zeros(size)), np.zeros(size)
     mine[comm.rank :: comm.world_size] = 1
@@ -884,7 +885,7 @@ def count(comm, densely, size=64, rounds=20_000):
 
 
 missing = {way: cluster.run(count, 2, "gloo", args=(way,), timeout=20).results[0] for way in (False, True)}
-print(f"dense additions lost, in this run: {missing[True]:,} of {64 * 20_000:,}")
+print(f"dense additions lost, in this run: {missing[True]:,} of {64 * 100_000:,}")
 
 # %% tags=["nbval-check-output"]
 print("lost by adding at the own entries only:", missing[False])
@@ -946,8 +947,8 @@ print("losses of steps 1 to 300, the same:", np.array_equal(one, other))
 #
 # **One of 16,384.** The other price of waiting is that all must be there. Llama 3's largest model was trained
 # synchronously on 16,384 GPUs. In 54 days there were 419 unexpected interruptions, more than half of them due
-# to GPUs and their memory. The authors name the reason why each counts: training is synchronous, and "a single
-# GPU failure may require a restart of the entire job" (The Llama 3 Herd of Models, 2024).
+# to GPUs and their memory. The authors name the reason why each counts: training is synchronous, and "a
+# single GPU failure may require a restart of the entire job" (The Llama 3 Herd of Models, 2024).
 
 # %% tags=["nbval-check-output"]
 hours = 54 * 24 / 419

@@ -23,6 +23,7 @@ PLAYERS = [
     "the_cliff()",
     "illnesses()",
     "memory_bars()",
+    "staleness_map()",
 ]
 LIVE = [
     "drag_a_step()",
