@@ -57,8 +57,8 @@ def staleness_map() -> Player:
 def _map(cells: list[tuple[float, int]], factors: np.ndarray) -> Pane:
     """Return the map; its axis counts doublings of the rate, so that all cells are equally wide."""
     across = float(np.log2(model.RATES[1] / model.RATES[0]))
-    ends = np.log2(model.RATES[[0, -1]]) + np.array([-across, across]) / 2
-    x = Axis("learning rate", *(float(e) for e in ends), [(float(np.log2(t)), f"{t:g}") for t in _TICKS])
+    low, high = (float(end) for end in np.log2(model.RATES[[0, -1]]) + np.array([-across, across]) / 2)
+    x = Axis("learning rate", low, high, [(float(np.log2(t)), f"{t:g}") for t in _TICKS])
     last = model.DELAYS[-1]
     y = Axis("delay, steps", -0.5, last + 0.5, [(d, str(d)) for d in range(0, last + 1, 2)])
     limit = [[np.log2(largest_stable_lr(model.CURVATURES[0], d)), d] for d in model.DELAYS]
