@@ -24,7 +24,7 @@
 #
 # - say when two synchronous runs have the same bits, and how far they part when they have not,
 # - compute the largest learning rate that a delay allows,
-# - train on memory that several processes share, without a lock, and lose no update,
+# - train on memory that several processes share, without a lock, and say which updates can get lost,
 # - say which of the usual arguments for and against waiting hold.
 
 # %% tags=["nbval-check-output"]
@@ -145,8 +145,8 @@ reveal(
 )
 
 # %% [markdown]
-# More digits do not help in the second case. They only put the moment off. The run is chaotic, and both
-# results are equally good or bad. In the calm case the last bits stay the last bits.
+# More digits do not help in the second case. They only put the moment off. The run is chaotic, and neither
+# result is the right one. In the calm case the last bits stay the last bits.
 #
 # ### Seeds, and a switch
 #
@@ -219,8 +219,9 @@ predict(
 # %% [markdown]
 # ### See
 #
-# Left every learning rate with every delay, right the path of the pair in the frame. Start without a delay,
-# at the best rate. Then press the upward arrow key and leave the rate where it is.
+# Left every learning rate with every delay, right the path of the pair in the frame. It stands at the rate
+# 0.5, without a delay. Raise the delay step by step and leave the rate where it is. Then go back to the white
+# line.
 
 # %%
 staleness_map()
@@ -255,7 +256,7 @@ check(stale_sgd)
 # both saw the start.
 
 # %%
-look(stale_sgd, lambda theta, t: theta, np.array([1.0]), 0.5, 3, 1)
+look(stale_sgd, lambda theta, t: theta, np.array([1.0]), 0.5, 3, 1, beside=library.stale_sgd)
 
 # %% [markdown]
 # ## Validate: 200 steps beside PyTorch
@@ -431,6 +432,7 @@ for delay, curve in curves.items():
 # %% [markdown]
 # Two steps of delay take away nearly all that momentum can give. What is left is little, and asks for a
 # *negative* momentum. Why?
+#
 # Because staleness is momentum already. That can be made exact. Let the age of each gradient be random: $k$
 # with probability $\tfrac1M (1-\tfrac1M)^k$, so $M-1$ on average. The expected gradient is then a running
 # average of the past ones, with a memory of $1-\tfrac1M$. That is the heavy ball in its averaged form:
@@ -473,8 +475,8 @@ print(
 
 # %% [markdown]
 # A constant delay is not a geometric one, so this is no law for every machine. What holds in general is the
-# advice: **tune momentum again when the degree of asynchrony changes**. The value found on one rank is too
-# large for sixteen that do not wait.
+# advice: **tune momentum again when the degree of asynchrony changes**. The value found on one rank is likely
+# to be too large for sixteen that do not wait.
 #
 # ## Waiting against staleness, in time
 #
@@ -739,10 +741,11 @@ for n in (2, 4, 16):
 
 # %% [markdown]
 # With 16 ranks two of three touched entries have changed in between, and the curves above do not care. What
-# saves Hogwild here is not that ranks seldom meet. It is that updates are *added*, so that none is lost, and
-# that the rate is far below the limit of the delay. Take away the first. The check knows two programs that
-# lose updates. One writes the touched entries as it saw them, less the step. The other writes all back.
-
+# saves Hogwild here is not that ranks seldom meet. It is that updates are *added*, so that what others wrote
+# stays, and that the rate is far below the limit of the delay.
+#
+# Take away the first. The check knows two programs that lose updates. One writes the touched entries as it
+# saw them, less the step. The other writes all back.
 
 # %%
 WRONG = {slip.name: slip.answer for slip in find("hogwild").slips}
@@ -827,13 +830,14 @@ print("and the error rates stay within 5 points:  ", abs(np.mean(often[0]) - np.
 # the usual loop. Three things differ from yours. There is no copy: forward and backward read the shared
 # weights while others write them, so a gradient may belong to no one point. The step is *dense*:
 # it rewrites every entry of every tensor. And each process has its own optimizer, so momentum and Adam's
-# averages are one set a process. What follows from the last two is computed below.
+# averages are one set a process. What dense writing does, and what a state does that is shared by half, is
+# computed below.
 #
 # **What a delay counts.** In `stale_sgd` it counts updates by anyone. A rank that counts only its own would
 # say that its gradients are one step old, however many ranks there are: $N-1$ updates are one round.
 #
 # **"Asynchronous"** has other meanings too. An asynchronous all-reduce (`async_op=True` in torch) returns
-# before it is done, but the step waits for it: nothing is stale.
+# before it is done. Data parallelism waits for it before the step, so nothing is stale.
 #
 # **"Lock-free, so it is free."** A step of yours copies all parameters to change a few.
 
@@ -875,8 +879,8 @@ print("lost by adding densely: not fewer than none:", missing[True] >= 0)
 # %% [markdown]
 # Adding zero is not doing nothing: it reads a number and writes it back, and what another process has written
 # in between is gone. How many are lost differs from run to run, and may be none. The sparse way loses none
-# here, ever, because each entry has one writer. Where two write the same entry even that can lose
-# an update; Hogwild's claim is that it may.
+# here, ever, because each entry has one writer. Where two processes write the same entry, even that can lose
+# an update. Hogwild does not deny it. It says that training survives a few.
 #
 # Now your function, on the digits. No two runs are alike to the bit.
 
@@ -908,15 +912,14 @@ for step in (1, 16, 200, 3000):
     print(f"16 processes, step {step:4d}: {shared:.2f} with a shared count, {own:.2f} with their own")
 
 # %% [markdown]
-# Twice too long at first, then nearly three times too short. It trained all the same, which is why it could
-# stay.
+# Twice too long at first, then nearly three times too short, and no error tells of it.
 #
 # **The second loss.** A run with fixed seed and `--deterministic`, repeated on the same computer: "in the
 # first iteration the loss is totally same, but at the second iteration the loss differs a little"
 # (open-mmlab/mmdetection, issue 2034). Another report, with all seeds fixed: one GPU repeats itself, several
-# do not, and it begins "in the loss of the second batch" (pytorch/pytorch, issue 70447). It is the mark of a
-# sum in another order. Seed and data are the same, so the first loss is; the gradient after it is not. The
-# two runs from the beginning of this lesson show it:
+# do not, and it begins "in the loss of the second batch" (pytorch/pytorch, issue 70447). Neither thread
+# proves a cause. But a sum in another order looks just so: seed and data are the same, so the first loss is;
+# the gradient after it is not. The two runs from the beginning of this lesson show it:
 
 # %% tags=["nbval-check-output"]
 (one, _), (other, _) = (run_with(2.0, np.float32, 0, backward) for backward in (False, True))
@@ -948,7 +951,7 @@ for n in (8, 1024, 16_384):
 #   takes away what momentum gives.
 # - Not waiting pays where noise limits the rate, and does not where curvature does.
 # - Hogwild needs memory that is really shared, and updates that are added in place, at the touched entries.
-# - That ranks seldom meet is not why it works here. That no update is lost is.
+# - That ranks seldom meet is not why it works here. That they add, and do not overwrite, is.
 # - Meeting every $H$ steps divides the bytes by $H$. It is another method again.
 #
 # Lesson 15 (frameworks) takes one step of AdamW in five libraries, and compares the numbers.

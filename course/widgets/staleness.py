@@ -31,9 +31,9 @@ def staleness_map() -> Player:
             f"Gradient descent on a bowl with curvatures {steep:g} and {gentle:g}, where each gradient is "
             "some steps old. Left the factor per step in the slower direction: the lighter, the faster; grey "
             "diverges. The black line is the limit of theory, the white one the best rate for each delay. "
-            f"Right {model.STEPS} steps of the pair that is framed, along either curvature. Without a delay "
-            "go to the best rate, then raise the delay and leave the rate: a ripple, a swing, and away. Then "
-            "lower the rate until it settles. It then creeps along the gentle curvature."
+            f"Right {model.STEPS} steps of the pair that is framed, along either curvature. Raise the delay "
+            "and leave the rate at 0.5: a ripple, a swing, and away. Then lower the rate until it settles: "
+            "it creeps along the gentle curvature."
         ),
         panes=[_map(cells, factors), _walks(paths)],
         controls=[
