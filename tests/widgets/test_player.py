@@ -16,6 +16,7 @@ from course.widgets import (
     momentum_phase_diagram,
     ring_in_motion,
     small_gradients,
+    staleness_map,
 )
 from course.widgets.pane import FAR, Axis, Pane, quantise, trail
 from course.widgets.player import Control, Player
@@ -32,6 +33,7 @@ PLAYERS = [
     momentum_phase_diagram,
     ring_in_motion,
     small_gradients,
+    staleness_map,
 ]
 
 
