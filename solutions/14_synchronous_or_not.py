@@ -53,10 +53,10 @@ print("ready")
 #
 # "Synchronous training is deterministic" is true for a fixed order of all additions, and only then. Addition
 # of floating-point numbers is not associative: another order, other last bits. The order of a gradient's sum
-# depends on the number of ranks, on the algorithm of the all-reduce, on the buckets. On a GPU some kernels
-# add atomically, in the order in which threads happen to arrive: torch's `scatter_add_`, for one, whose
-# source says "Nondeterministic because of atomicAdd usage". (Integers may arrive in any order. And this
-# course runs on CPUs: what it says of GPUs it has not tested.)
+# depends on the number of ranks, on the algorithm of the all-reduce, on the buckets. (Lesson 11 has shown it
+# for a ring.) On a GPU some kernels add atomically, in the order in which threads happen to arrive. torch's
+# `scatter_add_` was one for years (pytorch/pytorch, issue 23151, asks for another). Integers may arrive in any
+# order; floats may not. This course runs on CPUs, and what it says of GPUs it has not tested.
 #
 # So take the smallest change that there is. A network with one hidden layer, the digits, four shares of 16
 # rows a step. One run adds the shares up as $((a+b)+c)+d$, the other as $((d+c)+b)+a$. All else is the same:
@@ -159,7 +159,7 @@ reveal(
 # %% tags=["nbval-check-output"]
 torch.use_deterministic_algorithms(True)
 threads = torch.get_num_threads()
-numbers = torch.rand(8, 200_001, generator=torch.Generator().manual_seed(0))
+numbers = torch.rand(6, 200_001, generator=torch.Generator().manual_seed(0))
 
 
 def sums(count):
@@ -873,8 +873,8 @@ missing = {way: cluster.run(count, 2, "gloo", args=(way,), timeout=20).results[0
 print(f"dense additions lost, in this run: {missing[True]:,} of {64 * 100_000:,}")
 
 # %% tags=["nbval-check-output"]
-print("lost by adding at the own entries only:", missing[False])
-print("lost by adding densely: not fewer than none:", missing[True] >= 0)
+print("lost by adding at the own entries only:   ", missing[False])
+print("the dense sum is at most what was added:  ", missing[True] >= 0)
 
 # %% [markdown]
 # Adding zero is not doing nothing: it reads a number and writes it back, and what another process has written

@@ -102,7 +102,8 @@ class _Turns:
     """
 
     def __init__(self, comm: Any, table: _Table) -> None:
-        self.comm, self.table, self.memories = comm, table, []  # type: ignore[var-annotated]
+        self.comm, self.table = comm, table
+        self.memories: list[Array] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.comm, name)
