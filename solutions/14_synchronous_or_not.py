@@ -55,8 +55,8 @@ print("ready")
 # of floating-point numbers is not associative: another order, other last bits. The order of a gradient's sum
 # depends on the number of ranks, on the algorithm of the all-reduce, on the buckets. (Lesson 11 has shown it
 # for a ring.) On a GPU some kernels add atomically, in the order in which threads happen to arrive. torch's
-# `scatter_add_` was one for years (pytorch/pytorch, issue 23151, asks for another). Integers may arrive in any
-# order; floats may not. This course runs on CPUs, and what it says of GPUs it has not tested.
+# `scatter_add_` was one for years (pytorch/pytorch, issue 23151, asks for another). Integers may arrive in
+# any order; floats may not. This course runs on CPUs, and what it says of GPUs it has not tested.
 #
 # So take the smallest change that there is. A network with one hidden layer, the digits, four shares of 16
 # rows a step. One run adds the shares up as $((a+b)+c)+d$, the other as $((d+c)+b)+a$. All else is the same:
