@@ -18,6 +18,7 @@ from course.exercises import (
     lesson_11,
     lesson_12,
     lesson_13,
+    lesson_14,
 )
 from course.exercises.base import Case, Exercise, Fault, Outcome, Slip
 
@@ -40,6 +41,7 @@ ALL: dict[str, Exercise] = {
         lesson_11,
         lesson_12,
         lesson_13,
+        lesson_14,
     )
     for exercise in lesson.EXERCISES
 }

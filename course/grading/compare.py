@@ -111,7 +111,7 @@ def show_inputs(case: Case) -> str:
     """Write a case's inputs on one line: ``theta = [1], gradient = [2], lr = 0.25``."""
     inputs = dict(case.inputs)
     parts = []
-    if "curvature" in inputs:  # of the loss behind grad_fn; "steps" are the driver's
+    if "slope" in inputs:  # of the loss behind grad_fn; "steps" are the driver's
         slope = show(inputs.pop("slope"))
         parts.append(f"grad_fn(theta) = {show(inputs.pop('curvature'))} * theta + {slope}")
         inputs.pop("steps")

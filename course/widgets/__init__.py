@@ -29,6 +29,7 @@ _HOME = {
     "ring_in_motion": "course.widgets.ring",
     "rotate_the_ravine": "course.widgets.turned",
     "small_gradients": "course.widgets.eps",
+    "staleness_map": "course.widgets.staleness",
     "the_cliff": "course.widgets.cliff",
     "trust_ratio_by_batch": "course.widgets.trust",
 }

@@ -24,6 +24,7 @@ PLAYERS = [
     "illnesses()",
     "memory_bars()",
     "pipeline_chart()",
+    "staleness_map()",
 ]
 LIVE = [
     "drag_a_step()",

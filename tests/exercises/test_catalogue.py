@@ -33,6 +33,7 @@ def test_the_syllabus_is_there():
         "model_states_per_rank", "shard", "zero1_step", "zero2_step", "zero3_step", "lamb_under_zero",
         "gpipe_schedule", "one_f_one_b", "bubble_fraction",
         "pipeline_stage", "column_parallel", "row_parallel",
+        "stale_sgd", "largest_stable_lr_with_delay", "hogwild",
     ]  # fmt: skip
     assert all(name == exercise.name for name, exercise in ALL.items())
     assert [e.lesson for e in ALL.values()] == sorted(e.lesson for e in ALL.values())

@@ -17,6 +17,7 @@ from course.widgets import (
     pipeline_chart,
     ring_in_motion,
     small_gradients,
+    staleness_map,
 )
 from course.widgets.pane import FAR, Axis, Pane, quantise, trail
 from course.widgets.player import Control, Player
@@ -34,6 +35,7 @@ PLAYERS = [
     pipeline_chart,
     ring_in_motion,
     small_gradients,
+    staleness_map,
 ]
 
 

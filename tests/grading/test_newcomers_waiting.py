@@ -1,0 +1,240 @@
+"""Lesson 14 as newcomers write it: other right answers pass, and the usual mistakes get their sentence."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+import pytest
+
+from course.exercises import ALL
+from course.grading import judge
+
+
+def verdict_on(name, answer):
+    return judge(ALL[name], answer)
+
+
+# ---------------------------------------------------------------- right, in other ways
+def with_a_queue(gradient, start, lr, steps, delay):
+    theta, path = start, [start]
+    old = deque([start] * (delay + 1), maxlen=delay + 1)
+    for t in range(steps):
+        theta = theta - lr * gradient(old[0], t)
+        old.append(theta)
+        path.append(theta)
+    return np.array(path)
+
+
+def into_an_array(gradient, start, lr, steps, delay):
+    path = np.zeros((steps + 1, *np.shape(start)), dtype=start.dtype)
+    path[0] = start
+    for t in range(1, steps + 1):
+        then = t - 1 - delay
+        path[t] = path[t - 1] - gradient(path[then if then > 0 else 0], t - 1) * lr
+    return path
+
+
+def with_copies(gradient, start, lr, steps, delay):
+    theta, path = start.copy(), [start.copy()]
+    for t in range(steps):
+        theta -= lr * gradient(path[max(0, t - delay)], t)
+        path.append(theta.copy())
+    return np.stack(path, axis=0)
+
+
+def by_cosine(curvature, delay):
+    return 2 * math.cos(math.pi * delay / (2 * delay + 1)) / curvature
+
+
+def by_chord(curvature, delay):
+    z = np.exp(1j * np.pi / (2 * delay + 1))
+    return abs(z - 1) / curvature
+
+
+def by_bisection(curvature, delay):
+    low, high = 0.0, 3.0
+    for _ in range(50):
+        a = (low + high) / 2
+        companion = np.eye(delay + 1, k=-1)
+        companion[0, 0] = 1
+        companion[0, -1] -= a
+        low, high = (a, high) if abs(np.linalg.eigvals(companion)).max() <= 1 else (low, a)
+    return low / curvature
+
+
+def barrier_first(comm, gradient, start, lr, steps):
+    params = comm.shared("params", start)
+    comm.barrier()
+    for i in range(comm.rank, steps * comm.world_size, comm.world_size):
+        mine = np.array(params)
+        comm.pause()
+        np.subtract.at(params, np.nonzero(g := gradient(mine, i)), lr * g[np.nonzero(g)])
+    comm.barrier()
+    return params
+
+
+def computed_before_the_pause(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        g = gradient(theta, t * comm.world_size + comm.rank)
+        comm.pause()
+        mask = g != 0
+        theta[mask] = theta[mask] - lr * g[mask]
+    comm.barrier()
+    return np.array(theta)
+
+
+def one_by_one(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        g = gradient(seen, comm.rank + comm.world_size * t)
+        for i in zip(*np.nonzero(g), strict=True):
+            theta[i] -= lr * g[i]
+    comm.barrier()
+    return theta.copy()
+
+
+def densely(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        theta -= lr * gradient(seen, t * comm.world_size + comm.rank)
+    comm.barrier()
+    return theta
+
+
+RIGHT = [
+    ("stale_sgd", with_a_queue),
+    ("stale_sgd", into_an_array),
+    ("stale_sgd", with_copies),
+    ("largest_stable_lr_with_delay", by_cosine),
+    ("largest_stable_lr_with_delay", by_chord),
+    ("largest_stable_lr_with_delay", by_bisection),
+    ("hogwild", barrier_first),
+    ("hogwild", computed_before_the_pause),
+    ("hogwild", one_by_one),
+    ("hogwild", densely),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT, ids=lambda x: getattr(x, "__name__", ""))
+def test_other_right_answers_pass(name, answer):
+    verdict = verdict_on(name, answer)
+    assert verdict.passed, str(verdict)
+
+
+# ---------------------------------------------------------------- wrong, with its sentence
+def negative_index(gradient, start, lr, steps, delay):
+    path = np.zeros((steps + 1, *start.shape), start.dtype)
+    path[0] = start
+    for t in range(steps):
+        path[t + 1] = path[t] - lr * gradient(path[t - delay], t)
+    return path
+
+
+def gradients_in_a_queue(gradient, start, lr, steps, delay):
+    theta, path, waiting = start, [start], []
+    for t in range(steps):
+        waiting.append(gradient(theta, t))
+        if len(waiting) > delay:
+            theta = theta - lr * waiting.pop(0)
+        path.append(theta)
+    return np.stack(path)
+
+
+def aliased(gradient, start, lr, steps, delay):
+    theta = start + 0
+    path = []
+    path.append(theta)
+    for t in range(steps):
+        theta[...] = theta - lr * gradient(path[max(t - delay, 0)], t)
+        path.append(theta)
+    return np.stack(path)
+
+
+def private(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start).copy()
+    for t in range(steps):
+        comm.pause()
+        theta -= lr * gradient(theta.copy(), t * comm.world_size + comm.rank)
+    comm.barrier()
+    return theta
+
+
+def put_back(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        mine = theta.copy()
+        comm.pause()
+        mine -= lr * gradient(mine, t * comm.world_size + comm.rank)
+        theta[...] = mine
+    comm.barrier()
+    return theta.copy()
+
+
+def synchronous(comm, gradient, start, lr, steps):
+    theta = np.array(start)
+    for t in range(steps):
+        g = gradient(theta, t * comm.world_size + comm.rank)
+        theta -= lr * comm.all_reduce(g)
+    return theta
+
+
+WRONG = [
+    ("stale_sgd", negative_index, "zeros before the start"),
+    ("stale_sgd", aliased, "all rows the same array"),
+    ("hogwild", private, "nothing is shared"),
+    ("hogwild", put_back, "the whole array written back"),
+    ("hogwild", synchronous, "an all-reduce at each step"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "slip"), WRONG, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_usual_mistakes_are_named(name, answer, slip):
+    verdict = verdict_on(name, answer)
+    assert (verdict.status, verdict.slip) == ("failed", slip), str(verdict)
+
+
+def test_gradients_that_wait_in_a_queue_are_another_model():
+    assert verdict_on("stale_sgd", gradients_in_a_queue).status == "failed"
+
+
+def test_a_list_is_told_to_be_stacked():
+    verdict = verdict_on("stale_sgd", lambda *args: list(with_a_queue(*args)))
+    assert "np.stack(...) makes an array of it" in str(verdict)
+
+
+def test_float64_rows_for_a_float32_start_cost_the_point_for_clean_work():
+    def careless(gradient, start, lr, steps, delay):
+        return with_a_queue(gradient, start, lr, steps, delay).astype(float)
+
+    verdict = verdict_on("stale_sgd", careless)
+    assert (verdict.status, verdict.score, verdict.points) == ("failed", 3, 4)
+    assert "keep the dtype" in str(verdict)
+
+
+def test_a_step_number_that_is_no_whole_number_is_told():
+    def halves(comm, gradient, start, lr, steps):
+        gradient(start, comm.rank / comm.world_size)
+
+    assert "takes a whole number" in str(verdict_on("hogwild", halves))
+
+
+def test_who_waits_alone_is_told():
+    def alone(comm, gradient, start, lr, steps):
+        if comm.rank == 0:
+            comm.barrier()
+        return start
+
+    verdict = verdict_on("hogwild", alone)
+    assert verdict.status == "failed"
+    assert "deadlock" in str(verdict)
+
+
+def test_none_is_told():
+    assert "None" in str(verdict_on("hogwild", lambda comm, gradient, start, lr, steps: None))
