@@ -17,7 +17,7 @@ from course.widgets.shading import bands
 from course.widgets.style import INK
 from course.widgets.words import percent
 
-__all__ = ["heat_map", "momentum_phase_diagram", "phase_grid"]
+__all__ = ["factor_legend", "heat_map", "momentum_phase_diagram", "phase_grid"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -126,11 +126,11 @@ def _map_pane(
         image=heat_map(factors),
         style="cell",
         cell=(across, upward),
-        extra=_legend(),
+        extra=factor_legend(),
     )
 
 
-def _legend() -> str:
+def factor_legend() -> str:
     """Return the key of the heat map as SVG: a strip from slow to fast, top right of the pane."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex

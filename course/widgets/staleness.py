@@ -7,7 +7,7 @@ import numpy as np
 from course.cluster.hogwild import largest_stable_lr
 from course.widgets.models import staleness as model
 from course.widgets.pane import Axis, Layer, Note, Pane, Runner
-from course.widgets.phase_diagram import _legend, heat_map
+from course.widgets.phase_diagram import factor_legend, heat_map
 from course.widgets.player import Control, Player
 from course.widgets.ravine import describe_rate
 from course.widgets.style import COLORS, INK, MUTED
@@ -76,7 +76,7 @@ def _map(cells: list[tuple[float, int]], factors: np.ndarray) -> Pane:
         image=heat_map(factors.reshape(len(model.RATES), len(model.DELAYS))),
         style="cell",
         cell=(across, 1.0),
-        extra=_legend(),
+        extra=factor_legend(),
     )
 
 
