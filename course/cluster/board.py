@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course.cluster.simulated import different, shortened
+from course.cluster.errors import different, shortened
 
 __all__ = ["Board"]
 

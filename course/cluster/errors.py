@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ClusterError", "Deadlock", "Mismatch", "RankError"]
+__all__ = ["ClusterError", "Deadlock", "Mismatch", "RankError", "different", "shortened"]
+
+_SHOWN = 4  # ranks that an error names one by one
 
 
 class ClusterError(RuntimeError):
@@ -30,3 +32,16 @@ class RankError(ClusterError):
 
     def __reduce__(self) -> tuple[type[RankError], tuple[int, str, str]]:
         return RankError, (self.rank, self.message, self.text)
+
+
+def shortened(texts: list[str]) -> str:
+    """Join what is said of each rank, the first few of them."""
+    more = len(texts) - _SHOWN
+    if more <= 1:
+        return "; ".join(texts)
+    return "; ".join(texts[:_SHOWN]) + f"; and {more} more"
+
+
+def different(first: int, known: str, rank: int, text: str) -> str:
+    """Say which two ranks of a group call different collectives, and which."""
+    return f"ranks call different collectives: rank {first} calls {known}, rank {rank} calls {text}"

@@ -22,13 +22,12 @@ from course.arrays import Array
 from course.cluster import rings
 from course.cluster.borrowed import read_only
 from course.cluster.communicator import Books, Call, Communicator, Pending, Traffic, shape_of
-from course.cluster.errors import Deadlock, Mismatch, RankError
+from course.cluster.errors import Deadlock, Mismatch, RankError, different, shortened
 
 __all__ = ["SimulatedCommunicator", "simulate"]
 
 Program = Callable[..., Any]
 Channel = tuple[Any, ...]
-_SHOWN = 4  # ranks that an error names one by one
 
 
 class _Stopped(BaseException):
@@ -273,19 +272,6 @@ def simulate(
 def _free(baton: threading.Lock) -> None:
     with contextlib.suppress(RuntimeError):  # it is free already: the run has been interrupted
         baton.release()
-
-
-def shortened(texts: list[str]) -> str:
-    """Join what is said of each rank, the first few of them."""
-    more = len(texts) - _SHOWN
-    if more <= 1:
-        return "; ".join(texts)
-    return "; ".join(texts[:_SHOWN]) + f"; and {more} more"
-
-
-def different(first: int, known: str, rank: int, text: str) -> str:
-    """Say which two ranks of a group call different collectives, and which."""
-    return f"ranks call different collectives: rank {first} calls {known}, rank {rank} calls {text}"
 
 
 def _carry_out(call: Call, link: _Link, array: Any, layout: str) -> Any:
