@@ -226,14 +226,22 @@ def simulate(
     books = [Books(rank) for rank in range(ranks)]
     results: list[Any] = [None] * ranks
     alive: dict[int, int] = {}  # the rank's thread
+    gate = threading.Lock()
 
     def live(rank: int) -> None:
-        alive[rank] = _thread.get_ident()
-        try:
-            with contextlib.suppress(_Stopped):  # an interrupt may come when the program is already over
-                play(rank)
-        finally:
-            del alive[rank]
+        begun = False
+        while True:
+            try:
+                if not begun:
+                    begun, alive[rank] = True, _thread.get_ident()
+                    play(rank)
+                with gate:
+                    alive.pop(rank, None)
+                for _ in range(2):  # what it was told to raise arrives here; left over, it makes
+                    pass  # Python 3.11 run in a circle
+                return
+            except _Stopped:
+                continue
 
     def play(rank: int) -> None:
         cluster.batons[rank].acquire()
@@ -258,7 +266,7 @@ def simulate(
             cluster.done.acquire()
     except BaseException as interruption:  # Ctrl-C: a rank may be in a loop of its own
         cluster.interrupt(interruption)
-        _end(alive)
+        _end(alive, gate)
         raise
     while alive:  # for a moment: the last one has only to leave
         time.sleep(0)
@@ -295,10 +303,12 @@ def _of_rank(rank: int, error: BaseException) -> RankError:
     return failure
 
 
-def _end(alive: dict[int, int]) -> None:
+def _end(alive: dict[int, int], gate: threading.Lock) -> None:
     """Let all raise at their next line of Python; again, since Python drops what a callback raises."""
     for _ in range(20):
-        for ident in list(alive.values()):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_Stopped))
-        if alive:
-            time.sleep(0.01)
+        with gate:
+            for ident in list(alive.values()):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_Stopped))
+        if not alive:
+            return
+        time.sleep(0.01)
