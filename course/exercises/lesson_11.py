@@ -77,6 +77,7 @@ def _ring_cases() -> Iterator[Case]:
     yield Case("fewer numbers than ranks", {"x": _on_each(4, (3,))}, "edges")
     yield Case("one rank alone", {"x": _on_each(1, (5,))}, "edges")
     yield Case("a matrix", {"x": _on_each(3, (3, 4))}, "edges")
+    yield Case("a matrix of few rows", {"x": _on_each(4, (2, 12))}, "edges")
     yield Case("a transposed matrix", {"x": [x.T for x in _on_each(2, (3, 4), 1)]}, "edges")
     yield Case("a single number", {"x": _on_each(3, ())}, "edges")
     yield Case("float32", {"x": [x.astype("f4") for x in _on_each(3, (6,), 2)]}, "edges")
@@ -146,7 +147,7 @@ def _bucket_cases() -> Iterator[Case]:
         yield Case(f"{name} numbers", {"arrays": scaled, "bucket_bytes": 40}, "edges")
 
 
-SENT = {"bytes that each rank sent": "counted by the cluster's ledger"}
+SENT = {"bytes that each rank sent": "counted by the cluster's ledger (expected: that much at most)"}
 FIRST = "neither of the two needs the other; all ranks do them in the same order"
 NEGATIVE = "a negative place counts from the end, which is the same block"
 

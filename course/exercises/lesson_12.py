@@ -30,6 +30,7 @@ __all__ = ["EXERCISES"]
 
 Array = np.ndarray
 _BYTES = "what each rank puts on the wire at this step"
+_KEPT = "how many gradients of earlier layers each rank still held, or had not reduced, when the next came"
 _ORDER = "neither line needs the other"
 _UNKNOWN = "NumPy takes any negative length for the one that it is to find"
 _STATES = "states = optimizer_bytes / ranks if stage >= 1 else optimizer_bytes"
@@ -171,7 +172,7 @@ EXERCISES = (
             "Reduce-scatter inside the loop, so that no rank keeps a whole gradient.",
         ),
         meaning={
-            "whole gradients kept": "how many gradients of earlier layers each rank still held whole",
+            "whole gradients kept": _KEPT,
             "bytes sent": _BYTES,
         }
         | {f"params[{i}]": f"layer {i} after the step, a row a rank" for i in range(3)},
@@ -195,11 +196,13 @@ EXERCISES = (
             "Pad the gradient and reduce-scatter it with the mean; update the shard. No gather after that.",
         ),
         meaning={
-            "whole layers held": "how many layers each rank held whole at a time, at most",
+            "whole layers held": "how many layers each rank held whole at a time, at most; a name that still "
+            "holds one counts",
+            "whole gradients kept": _KEPT,
             "bytes sent": _BYTES,
         }
         | {f"shards[{i}]": f"each rank's shard of layer {i} after the step" for i in range(3)},
-        positions=frozenset({"whole layers held"}),
+        positions=frozenset({"whole layers held", "whole gradients kept"}),
     ),
     Exercise(
         name="lamb_under_zero",
