@@ -155,7 +155,7 @@ def refuse_wider(sent: Array, need: float, dtype: np.dtype[Any], results: list[A
     wide = bool((sent != need).any()) and any(result.dtype == np.float64 for result in results)
     if dtype == np.float32 and (twice or wide):
         text = (
-            "the inputs are float32, and you send float64: a number takes 8 bytes in the place of 4. np.zeros "
+            "the inputs are float32, and you send float64: 8 bytes a number in the place of 4. np.zeros "
             "makes float64, and so does np.append or np.concatenate with it: give dtype=x.dtype"
         )
         raise StopDriving(Fault("dtype", "float64", text))

@@ -78,7 +78,9 @@ def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
             _require_list("params", new, params, step)
             _require_count("states", states, params, step)
             params, states = copied(list(new)), copied(list(states))
-            seen.append({f"params[{i}]": p for i, p in enumerate(params)} | {"whole gradients kept": kept.kept})
+            seen.append(
+                {f"params[{i}]": p for i, p in enumerate(params)} | {"whole gradients kept": kept.kept}
+            )
         return seen
 
     _write(on_ranks(program, case.inputs["ranks"]), out)
@@ -116,7 +118,7 @@ def stage_three(answer: Answer, case: Case, out: Outcome) -> None:
 
 
 def one_call(answer: Answer, case: Case, out: Outcome) -> None:
-    """Drive ``(comm, shard, update, lr) -> delta``: shards of one layer, one call; bytes of all ranks."""
+    """Drive ``(comm, weights, update, lr) -> delta``: shards of one layer, one call; bytes of all ranks."""
 
     def program(comm: Communicator) -> list[Values]:
         given = copied(case.inputs)
@@ -124,8 +126,8 @@ def one_call(answer: Answer, case: Case, out: Outcome) -> None:
         before = {name: _own(given[name], comm) for name in ("param", "update")}
         args = copied(before)
         delta = answer(comm, args["param"], args["update"], given["lr"])
-        _refuse_changes({"shard": before["param"], "update": before["update"]},
-                        {"shard": args["param"], "update": args["update"]}, 1)  # fmt: skip
+        _refuse_changes({"weights": before["param"], "update": before["update"]},
+                        {"weights": args["param"], "update": args["update"]}, 1)  # fmt: skip
         _require_array("delta", delta, before["param"], 1)
         return [{"delta": np.array(delta)}]
 
@@ -161,6 +163,9 @@ class Layers:
         """Return the gradients of layer ``i``: in its input ``x``, and in its weights as a flat row."""
         if self._kept:
             self._kept.next()
+        if np.shape(x)[-1:] != self.shapes[i][:1]:
+            had = f"an x of shape {np.shape(x)}; its rows have {self.shapes[i][0]} entries, as in the forward"
+            raise StopDriving(Fault("x", "not the input", f"the backward of layer {i} was given {had}"))
         weight = self._whole(i, weights)
         inner = dy * (1 - np.tanh(x @ weight) ** 2)
         grad = (x.T @ inner).reshape(-1)
@@ -195,9 +200,7 @@ def _own(row: Array, comm: Communicator) -> Array:
     return blocks[comm.rank].copy()
 
 
-def _write(
-    done: cluster.Outcome, out: Outcome, together: bool = False, enough: tuple[int, ...] = ()
-) -> None:
+def _write(done: cluster.Outcome, out: Outcome, together: bool = False, enough: tuple[int, ...] = ()) -> None:
     """Write down what the ranks saw, one row a rank, and what they sent at each step.
 
     To send any of the amounts in ``enough`` is as good as to send the last of them.

@@ -56,9 +56,9 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 
 @ddp_slips(
     "parameters averaged, not gradients",
-    "Each rank takes its own step, and you average the parameters. As long as the rule is linear in gradient "
-    "and state, as SGD and heavy ball are, that comes to the same. Adam is not: it divides by the size of the "
-    "gradients, and each rank has seen its own.",
+    "Each rank takes its own step, and you average the parameters. With the same shares at every step and "
+    "a rule that is linear in gradient and state, as SGD and heavy ball are, that comes to the same. Adam is "
+    "not linear: it divides by the size of the gradients, and each rank has seen its own.",
     "First the mean of the gradients, then one and the same update everywhere.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
@@ -69,7 +69,8 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 @ddp_slips(
     "parameters averaged without weights",
     "Each rank takes its own step, and you take the plain mean of the parameters. That is wrong in two "
-    "ways: ranks with few rows count too much, and a rule such as Adam has seen other gradients on each rank.",
+    "ways: a row on a rank with few rows counts too much, and a rule such as Adam has seen other gradients "
+    "on each rank.",
     "First the gradient of all rows, weighed by their numbers, then one and the same update everywhere.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
@@ -118,7 +119,7 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 
 @ddp_slips(
     "divided by the ranks and by the rows",
-    'You divide twice: "mean" divides the weighed sum by the number of ranks, and then you divide by the rows.',
+    'You divide twice: by the number of all rows, and by the number of ranks, as "mean" does.',
     "Sum, not mean; and one division, by the number of all rows.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:

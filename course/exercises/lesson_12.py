@@ -23,6 +23,7 @@ from course.exercises.lesson_12_lamb_slips import lamb_slips
 from course.exercises.lesson_12_slips import shard_slips, states_slips
 from course.exercises.lesson_12_zero1_slips import zero1_slips
 from course.exercises.lesson_12_zero2_slips import zero2_slips
+from course.exercises.lesson_12_zero3_pass_slips import zero3_pass_slips
 from course.exercises.lesson_12_zero3_slips import zero3_slips
 from course.rules.lars import ratio
 
@@ -86,9 +87,9 @@ def zero3_reference(comm: Any, shards: Any, states: Any, model: Any, x: Array, r
     return [own - delta for own, (delta, _) in zip(shards, pairs, strict=True)], [s for _, s in pairs]
 
 
-def lamb_reference(comm: Any, shard: Array, update: Array, lr: float) -> Array:
+def lamb_reference(comm: Any, weights: Array, update: Array, lr: float) -> Array:
     """Ask the library for the ratio, of norms whose squares were all-reduced."""
-    norms = np.sqrt(comm.all_reduce(np.array([shard @ shard, update @ update])))
+    norms = np.sqrt(comm.all_reduce(np.array([weights @ weights, update @ update])))
     return lr * ratio(norms[0], norms[1]) * update
 
 
@@ -189,7 +190,7 @@ EXERCISES = (
         reference=zero3_reference,
         drive=drive_zero.stage_three,
         make_cases=zero3_cases,
-        slips=tuple(zero3_slips),
+        slips=(*zero3_slips, *zero3_pass_slips),
         hints=(
             "Forward: gather a layer, cut the padding to model.sizes[i], keep its input, call model.forward.",
             "Backward: model.loss(x) is dy. Gather each layer again, the last first; drop it after.",
@@ -207,14 +208,14 @@ EXERCISES = (
     Exercise(
         name="lamb_under_zero",
         lesson="12",
-        arguments=("comm", "shard", "update", "lr"),
+        arguments=("comm", "weights", "update", "lr"),
         reference=lamb_reference,
         drive=drive_zero.one_call,
         make_cases=lamb_cases,
         slips=tuple(lamb_slips),
         hints=(
             "A norm is the root of a sum of squares. Sums can be all-reduced, roots cannot.",
-            "One all-reduce of two numbers: the squares of the weights, and those of the update.",
+            "One all-reduce of two numbers: the sum of the squares of the weights, and that of the update.",
             "Take the roots after it. Where one of them is 0, the ratio is 1.",
         ),
         meaning={"delta": "what each rank subtracts from its shard", "bytes sent": "by all ranks together"},

@@ -86,7 +86,7 @@ class Gradients:
         self._due, self._seen = grad.nbytes, len(self.comm.books.entries)
 
     def next(self) -> None:
-        """Note that the next gradient is asked for: the last one must be on its way, all earlier ones gone."""
+        """Note that the next gradient is asked for: the last must have been reduced, all earlier be gone."""
         self._late += self._reduced() < self._due
         alive = sum(array() is not None for array in self._alive[:-1])
         self.kept, self._due = max(self.kept, self._late, alive), 0
