@@ -23,11 +23,11 @@ def ring_in_motion() -> Player:
         title="A ring in motion",
         caption=(
             "Four ranks, each with an array of four blocks. Left what moves at this hop: in the way called "
-            "blocks a disc is one block; in arrays, and in rank 0, it is the whole array of a rank. Right what "
-            "each rank has after it: a bar is a block, and its height says how many ranks' numbers are in it. "
-            "All three end with four everywhere. The numbers below are the ledger's: a ring of blocks sends "
-            "1.5 arrays from each rank; a ring of whole arrays 3, and it is done after half the hops; where "
-            "all goes through rank 0, that one takes 3 arrays and sends 3, while others wait."
+            "blocks a disc is one block; in arrays, and in rank 0, it is a whole array. Right what each rank "
+            "has after it: a bar is a block, and its height says how many ranks' numbers are in it. All "
+            "three end with four everywhere. The numbers are the ledger's: a ring of blocks sends 1.5 arrays "
+            "from each rank; a ring of whole arrays 3, and it is done after half the hops; where all goes "
+            "through rank 0, that one takes 3 arrays and sends 3, while others wait."
         ),
         panes=[_motion(runs), _blocks(runs)],
         controls=[
