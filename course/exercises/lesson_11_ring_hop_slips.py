@@ -73,8 +73,8 @@ def _(comm: Any, x: Array) -> Array:
 @ring_hop_slips(
     "left and right swapped",
     "You send to the left and take from the right, but count the blocks as if they went the other way.",
-    "Block r - h goes to rank r + 1, and block r - h - 1 comes from rank r - 1. (If all goes to the left, "
-    "every minus becomes a plus.)",
+    "Block r - h goes to rank r + 1, and block r - h - 1 comes from rank r - 1. To go round the other way, "
+    "turn every minus into a plus.",
 )
 def _(comm: Any, x: Array) -> Array:
     n, rank, right, left = places(comm)

@@ -99,7 +99,7 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     return _all_reduced(comm, param, _blocks(grad, comm).reshape(-1), state, rule)
 
 
-@zero1_slips("all-reduce instead of reduce-scatter, unpadded", THREE_PSI, TOO_MUCH)
+@zero1_slips("all-reduce of the unpadded gradients", THREE_PSI + " You pad what comes of it.", TOO_MUCH)
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     return _all_reduced(comm, param, grad, state, rule)
 
@@ -109,7 +109,7 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     return _plain(comm, param, _blocks(grad, comm).reshape(-1), state, rule)
 
 
-@zero1_slips("optimizer state in full on every rank, unpadded", *PLAIN)
+@zero1_slips("optimizer state in full, nothing padded", PLAIN[0] + " Nothing is padded either.", PLAIN[1])
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     return _plain(comm, param, grad, state, rule)
 

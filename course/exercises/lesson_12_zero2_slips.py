@@ -89,7 +89,7 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     return _step(comm, params, backward, states, rule, reduce)
 
 
-@zero2_slips("all-reduce instead of reduce-scatter, unpadded", THREE_PSI, TOO_MUCH)
+@zero2_slips("all-reduce of the unpadded gradients", THREE_PSI + " You pad what comes of it.", TOO_MUCH)
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     def reduce(comm: Any, grad: Any) -> Any:
         return _own(comm.all_reduce(grad, "mean"), comm)

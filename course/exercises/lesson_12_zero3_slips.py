@@ -128,7 +128,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     return Reduced(comm, shards, states, model, x, rule).run()
 
 
-@zero3_slips("all-reduce instead of reduce-scatter, unpadded", FOUR_PSI, TOO_MUCH)
+@zero3_slips("all-reduce of the unpadded gradients", FOUR_PSI + " You pad what comes of it.", TOO_MUCH)
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
     class Reduced(Step):
         def reduce(self, grad: Array) -> Array:

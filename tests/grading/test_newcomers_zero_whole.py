@@ -185,7 +185,7 @@ def unpadded_two(comm, params, backward, states, rule):
 def test_an_all_reduce_without_padding_is_told_by_the_same_sentence(name, answer):
     verdict = verdict_on(name, answer)
     padded_slip = next(s for s in ALL[name].slips if s.name == "all-reduce instead of reduce-scatter")
-    assert verdict.slip == "all-reduce instead of reduce-scatter, unpadded"
+    assert verdict.slip == "all-reduce of the unpadded gradients"
     assert padded_slip.sentence in verdict.message
 
 
