@@ -85,8 +85,8 @@ def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
             if (a, b) == (np.float64, np.float32):
                 message += (
                     ". Two things may do it: np.zeros and np.append of zeros make float64 (dtype=x.dtype "
-                    "makes what x is); and a NumPy scalar in float64 makes the array one that it is multiplied "
-                    "with (np.sqrt of a plain number is such a scalar; float(...) of it is none)"
+                    "makes what x is); and a NumPy scalar in float64 makes the array one that it is "
+                    "multiplied with (np.sqrt of a plain number is such a scalar; float(...) of it is none)"
                 )
             found.append((mine.step, message))
             break
