@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "check": "course.grading",
     "hint": "course.grading",
+    "passed": "course.grading",
     "progress": "course.grading",
     "reset": "course.grading",
     "written": "course.grading",

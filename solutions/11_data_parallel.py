@@ -27,6 +27,9 @@
 # - take a data-parallel step that is the step of one process, also when the shares are uneven,
 # - pack gradients into buckets, and say why the last layer goes first,
 # - say which sums are the same to the last bit, and which are not.
+#
+# It is a long lesson: with its three exercises give it about 100 minutes. After *The last bits* is a good
+# place to stop, and to go on another day with *The step*.
 
 # %% tags=["nbval-check-output"]
 import itertools
@@ -34,12 +37,12 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 
-from course import check, cluster, hint, predict, reveal, written
+from course import check, cluster, hint, passed, predict, reveal
 from course.data import load_digits
 from course.exercises import find
 from course.grading import judge
 from course.microscope import look
-from course.rules import SGD, AdamW
+from course.rules import SGD, AdamW, HeavyBall
 from course.widgets import alt, ring_in_motion
 from course.widgets.style import COLORS
 
@@ -99,8 +102,9 @@ reveal(
 # ## See
 #
 # Four ranks, three ways. Start with *blocks* and move through the hops. After three hops each rank has
-# one finished block; after six everyone has all. Then choose *whole arrays*: done after three hops, at four
-# times the bytes in each. Then *via rank 0*: look at which rank works while the others wait.
+# one finished block; after six everyone has all. Then choose *arrays*: whole arrays go around. That is done
+# after three hops, but at four times the bytes in each, so at twice the bytes in all. Then *rank 0*:
+# everything goes through one rank. Look at what that one receives and sends, while the others wait.
 
 # %%
 ring_in_motion()
@@ -192,8 +196,10 @@ for n in (2, 4, 8, 20):
 # - `comm.send(array, to)` returns when the other side has taken the message; `comm.recv(source)` waits for
 #   one. If all ranks send first, or all receive first, they wait for ever.
 #
-# The length need not divide by $N$, and there may be fewer numbers than ranks: `np.array_split` cuts
-# anything. Return a new array with the shape of `x`. The check looks at the values *and* at the ledger.
+# The length need not divide by $N$, and there may be fewer numbers than ranks: `np.array_split` cuts any
+# row. But `x` may also be a matrix, or a single number with no axes at all. `x.flatten()` makes a row of
+# each, and a copy, so that `x` stays as it is. Return an array with the shape of `x`; alone, a rank may
+# return `x` itself. The check looks at the values *and* at the ledger.
 
 
 # %% exercise="ring_all_reduce"
@@ -223,7 +229,7 @@ check(ring_all_reduce)
 values = np.random.default_rng(11).normal(size=(4, 10))
 theirs = cluster.run(lambda comm: comm.all_reduce(values[comm.rank]), ranks=4)
 print("library:", [theirs.ledger.sent(rank=r) for r in range(4)], "bytes")
-if written(ring_all_reduce):
+if passed(ring_all_reduce):
     yours = cluster.run(lambda comm: ring_all_reduce(comm, values[comm.rank]), ranks=4)
     print("yours:  ", [yours.ledger.sent(rank=r) for r in range(4)], "bytes")
     print("the same bytes in all:", yours.ledger.sent() == theirs.ledger.sent())
@@ -278,6 +284,9 @@ reveal(
 # number of threads. Restart a run on other hardware and the last bits part. What *is* guaranteed here is
 # that all ranks have the same bits, because each block was summed once and then copied. Without that, their
 # models would drift apart.
+#
+# This is a good place to stop. What follows needs of all this only that an all-reduce gives every rank the
+# sum.
 
 # %% [markdown]
 # ## The step
@@ -297,7 +306,7 @@ predict(
     "11-average-params",
     "Instead of gradients, the ranks average their parameters after each step. With which rules is "
     "that the same? (Equal shares.)",
-    ["With SGD and with AdamW", "With SGD only", "With AdamW only", "With neither"],
+    ["With SGD, heavy ball and AdamW", "With SGD and heavy ball", "With SGD only", "With none of them"],
 )
 
 # %% tags=["nbval-check-output"]
@@ -329,28 +338,35 @@ def train(comm, rule, average, steps=20, rows=32):
     return w
 
 
-agrees = {}
-for rule in (SGD(lr=0.1), AdamW(lr=0.01)):
+agrees = []
+for rule in (SGD(lr=0.1), HeavyBall(lr=0.1, momentum=0.9), AdamW(lr=0.01)):
     paths = [
         cluster.run(train, ranks=4, args=(rule, kind)).results[0] for kind in ("gradients", "parameters")
     ]
     apart = np.linalg.norm(paths[0] - paths[1]) / np.linalg.norm(paths[0])
-    name = type(rule).__name__
-    agrees[name] = bool(apart < 1e-11)
-    print(f"{name:5s} averaged gradients and averaged parameters agree: {agrees[name]}", end="")
-    print("" if agrees[name] else f", apart by more than a tenth: {apart > 0.1}")
+    agrees.append(bool(apart < 1e-11))
+    print(f"{type(rule).__name__:9s} averaged gradients and averaged parameters agree: {agrees[-1]}", end="")
+    print("" if agrees[-1] else f", apart by more than a tenth: {apart > 0.1}")
+answers = {
+    (True, True, True): "With SGD, heavy ball and AdamW",
+    (True, True, False): "With SGD and heavy ball",
+    (True, False, False): "With SGD only",
+}
 reveal(
     "11-average-params",
-    {(True, True): "With SGD and with AdamW", (True, False): "With SGD only"}.get(
-        tuple(agrees.values()), "?"
-    ),
+    answers.get(tuple(agrees), "With none of them"),
     "AdamW divides by the size of the gradients that it has seen. Each rank has seen its own.",
 )
 
 # %% [markdown]
-# SGD's step is linear in the gradient: the mean of the steps is the step of the mean. Any rule that is not
-# linear, or that keeps a state of its own on each rank, loses this. (Averaging parameters only now and
-# then is a method of its own, local SGD; it is not the same update, and does not claim to be.)
+# SGD's step is linear in the gradient: the mean of the steps is the step of the mean. One might think that a
+# state spoils this. Heavy ball shows that it need not. Each rank has a buffer of its own here, and they
+# differ. But the buffer is linear too: the mean of the buffers is the buffer of the mean gradient. What
+# spoils it is a rule that is *not linear* in gradient and state. Adam divides by a root of squares, and the
+# mean of quotients is not the quotient of means.
+#
+# (Averaging parameters only now and then is a method of its own, local SGD; it is not the same update, and
+# does not claim to be.)
 
 # %% [markdown]
 # ## Build: `ddp_step`
@@ -361,7 +377,8 @@ reveal(
 # - `update(grad, state, param)`: a rule; it returns `(delta, state)`;
 # - `x`, `y`: this rank's rows. Their number `len(x)` differs from rank to rank, and may be 0.
 #
-# Use `comm.all_reduce(...)`, which takes arrays and plain numbers. Every rank must call it, every time.
+# Use `comm.all_reduce(...)`, which takes arrays and plain numbers. Every rank must call it, every time. The
+# bytes count here as well: one gradient and one number, each all-reduced, are all that has to travel.
 
 
 # %% exercise="ddp_step"
@@ -388,17 +405,18 @@ X, Y = [np.ones((3, 1)), np.ones((1, 1))], [np.array([1.0, 2.0, 3.0]), np.array(
 
 def one_step(comm):
     slope = lambda w, x, y: x.T @ (x @ w - y) / len(x)
-    return look(ddp_step, comm, slope, SGD(lr=0.1).update, np.zeros(1), {}, X[comm.rank], Y[comm.rank])
+    rows = X[comm.rank], Y[comm.rank]
+    return look(ddp_step, comm, slope, SGD(lr=0.1).update, np.zeros(1), {}, *rows, returns="param")
 
 
-cluster.run(one_step, ranks=2).results[1]
+cluster.run(one_step, ranks=2).results[1] if passed(ddp_step) else None
 
 # %% [markdown]
 # ## Validate: 20 steps of AdamW beside one process
 #
 # The digits, in batches of 50 rows. 50 does not divide by 3, 4, or 7, and the last batch has 10 rows. The
 # same 20 steps are taken by one process on all rows, and by $N$ ranks on shares. As long as your function is
-# not written, the cell takes one of its own.
+# not right, the cell takes one of its own.
 
 # %% tags=["nbval-check-output"]
 RULE, BATCHES = AdamW(lr=0.01), [range(50 * k, min(50 * (k + 1), 960)) for k in range(20)]
@@ -424,7 +442,7 @@ alone, state = np.zeros((64, 10)), RULE.init(np.zeros((64, 10)))
 for batch in BATCHES:
     delta, state = RULE.update(mean_gradient(alone, PIXELS[batch], ONEHOT[batch]), state, alone)
     alone = alone - delta
-step = ddp_step if written(ddp_step) else plain_step
+step = ddp_step if passed(ddp_step) else plain_step
 for n in (1, 2, 3, 4, 7):
     run = cluster.run(data_parallel, ranks=n, args=(step, BATCHES))
     ranks_agree = all(np.array_equal(run.results[0], w) for w in run.results)
@@ -519,8 +537,9 @@ check(bucketed_all_reduce)
 
 # %% [markdown]
 # The gradients of a network of eight layers, 16 tensors, on four ranks. The bytes are the same with every
-# bucket size, the number of messages is not. (The library's own buckets stand in for a function that is not
-# written yet.)
+# bucket size, the number of collectives is not. `ledger.count()` is how many calls a rank has made, and
+# `ledger.payload()` the bytes of the arrays that they were about. (What a rank put on the wire for them is
+# `ledger.sent()`, as above.) The library's own buckets stand in for a function that is not right yet.
 
 # %% tags=["nbval-check-output"]
 from course.cluster.data_parallel import DataParallel
@@ -543,7 +562,7 @@ def library(comm, most):
     DataParallel(comm, MODEL, RULE, bucket_bytes=most).step(INPUTS[rows], TARGETS[rows])
 
 
-program = gradients_of if written(bucketed_all_reduce) else library
+program = gradients_of if passed(bucketed_all_reduce) else library
 for most in (1, 4_000, 40_000, 400_000):
     ledger = cluster.run(program, ranks=4, args=(most,)).ledger.select(rank=0)
     print(f"buckets of {most:7,} bytes: collectives: {ledger.count():2d}, {ledger.payload():,} bytes in them")
@@ -552,9 +571,10 @@ for most in (1, 4_000, 40_000, 400_000):
 # ## Ranks that are real
 #
 # So far one process has played all ranks. Now the *same functions*, unchanged, on two processes of this
-# machine. They talk over the loopback through gloo, torch's library for collectives on CPUs. Only the
-# engine's name is different. The first start takes some seconds: a server has to import torch. If the
-# ranks come to wait for each other, the run ends with an error after the time limit.
+# machine. They talk through gloo, torch's library for collectives on CPUs, over the loopback: the network
+# that a machine has with itself. Only the engine's name is different. The first start takes some seconds: a
+# server has to import torch. If the ranks come to wait for each other, the run ends with an error after the
+# time limit.
 
 # %% tags=["nbval-check-output"]
 
@@ -565,7 +585,7 @@ def both(comm, ring, step):
     return ring(comm, x), data_parallel(comm, step, BATCHES)
 
 
-ring = ring_all_reduce if written(ring_all_reduce) else lambda comm, x: comm.all_reduce(x)
+ring = ring_all_reduce if passed(ring_all_reduce) else lambda comm, x: comm.all_reduce(x)
 simulated = cluster.run(both, ranks=2, args=(ring, step))
 real = cluster.run(both, ranks=2, engine="gloo", args=(ring, step), timeout=20)
 print(
@@ -583,8 +603,8 @@ print("both real ranks have the same weights:   ", np.array_equal(real.results[0
 # **A ring that was none.** In a course on the subject the reference solution of `ring_all_reduce` sent the
 # whole tensor at every hop, in both phases (callummcdougall/ARENA_3.0, pull request 407). The sum was right.
 # Each rank moved $2(N-1)$ tensors instead of $2(N-1)/N$: $N$ times too many. The same pull request tells of a
-# hang: sends and receives were issued one by one, and on NCCL every rank's send waited for a receive that was
-# queued behind its neighbour's send.
+# hang: sends and receives were issued one by one, and on NCCL (NVIDIA's library for collectives between GPUs)
+# every rank's send waited for a receive that was queued behind its neighbour's send.
 
 
 # %% tags=["nbval-check-output"]
@@ -685,7 +705,8 @@ print("rank 2 astray:", cluster.run(lambda comm: in_step(comm, start + (comm.ran
 # - Data parallelism cuts the rows, not the model. One gradient travels a step, and the rule stays as it is.
 # - A ring sends $2(N-1)/N$ arrays from each rank. Through one rank it is $N-1$ over a single wire.
 # - The mean must be weighed by rows. torch's DDP does not do it for you.
-# - Gradients are averaged, then the rule is applied. The other way round is another method, except for SGD.
+# - Gradients are averaged, then the rule is applied. The other way round is the same only for rules that are
+#   linear in gradient and state, such as SGD and heavy ball.
 # - All ranks have the same bits. One process has others: sums in another order differ.
 # - Buckets go from the last layer to the first, so that the wire works while backward does.
 # - Right values do not prove a right program. Count the bytes.

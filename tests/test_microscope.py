@@ -66,6 +66,14 @@ def test_a_name_that_changes_has_a_row_each_time():
     assert values(seen, "i") == [0, 1, 2]
 
 
+def test_what_is_returned_beside_a_state_is_called_as_one_says():
+    def step(param, state):
+        return param - 1.0, {"b": 2.0}
+
+    assert [row.name for row in look(step, 3.0, {}).rows] == ["delta", "b"]
+    assert [row.name for row in look(step, 3.0, {}, returns="param").rows] == ["param", "b"]
+
+
 @pytest.mark.parametrize("make", [np.array, torch.tensor])
 def test_looking_changes_nothing(make):
     def spoil(x, state, pile):

@@ -151,8 +151,8 @@ def _require_number(name: str, value: Any) -> None:
         )
 
 
-def _require_array(name: str, value: Any, like: Any, step: int) -> None:
-    """Refuse what is no array of the shape that the parameter has."""
+def _require_array(name: str, value: Any, like: Any, step: int, whose: str = "param's") -> None:
+    """Refuse what is no array of the shape that the parameter has, or whatever ``whose`` names."""
     if value is None:
         raise StopDriving(Fault("none", name, f"{name} is None; it must be an array", step))
     _refuse_tensor(name, value, step)
@@ -161,7 +161,7 @@ def _require_array(name: str, value: Any, like: Any, step: int) -> None:
             Fault("type", name, f"{name} must be an array like param; yours is {_kind(value)}", step)
         )
     if value.shape != like.shape:
-        message = f"{name} has shape {value.shape}; it must have param's, {like.shape}"
+        message = f"{name} has shape {value.shape}; it must have {whose}, {like.shape}"
         raise StopDriving(Fault("shape", name, message, step))
 
 

@@ -14,7 +14,7 @@ from course.cluster import Deadlock, Mismatch, RankError
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
 from course.exercises.drive import _kind, _refuse_tensor, _tuple_of
 
-__all__ = ["buckets", "data_parallel_steps", "on_ranks", "ring"]
+__all__ = ["buckets", "data_parallel_steps", "on_ranks", "refuse_wider", "ring"]
 
 Answer = Callable[..., Any]
 Array = np.ndarray
@@ -57,7 +57,9 @@ def ring(answer: Answer, case: Case, out: Outcome) -> None:
         _require_like(name, result, given[rank])
         out.see(1, name, result)
     share, most = 2 * (ranks - 1) / ranks, 2 * (ranks - 1) * math.ceil(size / ranks) * itemsize
-    _see_bytes(out, run.ledger, ranks, most, share * size * itemsize)
+    sent = np.array([run.ledger.sent(rank=rank) for rank in range(ranks)], float)
+    refuse_wider(sent, share * size * itemsize, given[0].dtype, [result for result, _ in run.results])
+    _see_bytes(out, run.ledger, ranks, most)
     neighbours = {peer for entry in run.ledger.select("send", rank=0) for peer in entry.peers}
     if len(neighbours) > 1:
         text = f"rank 0 sends to {len(neighbours)} ranks; in a ring everyone sends to one neighbour only"
@@ -97,7 +99,7 @@ def data_parallel_steps(answer: Answer, case: Case, out: Outcome) -> None:
                 out.see(step + 1, f"state[{key!r}] on rank {rank}", value)
     size, itemsize = inputs["param"].size, inputs["param"].itemsize
     most = 2 * (ranks - 1) * (math.ceil(size / ranks) * itemsize + _COUNT) * rounds
-    _see_bytes(out, run.ledger, ranks, most, 2 * (ranks - 1) / ranks * size * itemsize * rounds)
+    _see_bytes(out, run.ledger, ranks, most)
     changed = [flag for result in run.results for _, flag in result]
     _note_mutations(out, "param, state or rows", changed)
 
@@ -143,10 +145,26 @@ def _next(result: Any, before: dict[str, Any], step: int) -> tuple[Any, Any]:
     return param.copy(), copied(state)
 
 
-def _see_bytes(out: Outcome, ledger: cluster.Ledger, ranks: int, most: int, need: float) -> None:
+def refuse_wider(sent: Array, need: float, dtype: np.dtype[Any], results: list[Array]) -> None:
+    """Refuse float64 on the wire, or as what comes back with other bytes, where the inputs are float32.
+
+    Raises:
+        StopDriving: the bytes are not those of float32, and float64 is why.
+    """
+    twice = bool(need) and bool((sent == 2 * need).all())
+    wide = bool((sent != need).any()) and any(result.dtype == np.float64 for result in results)
+    if dtype == np.float32 and (twice or wide):
+        text = (
+            "the inputs are float32, and you send float64: 8 bytes a number in the place of 4. np.zeros "
+            "makes float64, and so does np.append or np.concatenate with it: give dtype=x.dtype"
+        )
+        raise StopDriving(Fault("dtype", "float64", text))
+
+
+def _see_bytes(out: Outcome, ledger: cluster.Ledger, ranks: int, most: int) -> None:
     """Write down what each rank sent; within what the blocks of a ring may come to, all is as good."""
     sent = np.array([ledger.sent(rank=rank) for rank in range(ranks)], float)
-    out.see(1, "bytes that each rank sent", sent if (sent > most).any() else np.full(ranks, need))
+    out.see(1, "bytes that each rank sent", sent if (sent > most).any() else np.full(ranks, float(most)))
 
 
 def _refuse_collectives(ledger: cluster.Ledger) -> None:

@@ -6,7 +6,6 @@ a rank, and beside it the bytes that each rank sent, from the ledger.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,8 @@ from course.arrays import is_array
 from course.cluster import Communicator
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
 from course.exercises.drive import _kind, _require_array, _tuple_of
-from course.exercises.drive_cluster import on_ranks
+from course.exercises.drive_cluster import on_ranks, refuse_wider
+from course.exercises.watch import Gradients, Watched, Weights
 from course.trees import leaves
 
 __all__ = ["Layers", "one_call", "stage_one", "stage_three", "stage_two"]
@@ -51,7 +51,12 @@ def stage_one(answer: Answer, case: Case, out: Outcome) -> None:
             seen.append({"param": param, "state size": size})
         return seen
 
-    _write(on_ranks(program, case.inputs["ranks"]), out)
+    ranks, like = case.inputs["ranks"], case.inputs["param"]
+    done = on_ranks(program, ranks)
+    need = 2 * -(-like.size // ranks) * like.itemsize * (ranks - 1)
+    sent = np.array([done.ledger.sent(rank=r, step=1) for r in range(ranks)], float)
+    refuse_wider(sent, need, like.dtype, [seen[0]["param"] for seen in done.results])
+    _write(done, out)
 
 
 def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
@@ -65,7 +70,7 @@ def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
         for step, grads in enumerate(given["grads"], start=1):
             comm.step = step
             before = {"params": params, "states": states}
-            args, kept = copied(before), [0]
+            args, kept = copied(before), Gradients(comm)
             backward = _backward(grads[comm.rank], kept)
             result = answer(comm, args["params"], backward, args["states"], rule)
             _refuse_changes(before, args, step)
@@ -73,7 +78,9 @@ def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
             _require_list("params", new, params, step)
             _require_count("states", states, params, step)
             params, states = copied(list(new)), copied(list(states))
-            seen.append({f"params[{i}]": p for i, p in enumerate(params)} | {"whole gradients kept": kept[0]})
+            seen.append(
+                {f"params[{i}]": p for i, p in enumerate(params)} | {"whole gradients kept": kept.kept}
+            )
         return seen
 
     _write(on_ranks(program, case.inputs["ranks"]), out)
@@ -90,23 +97,28 @@ def stage_three(answer: Answer, case: Case, out: Outcome) -> None:
         seen = []
         for step, (inputs, targets) in enumerate(zip(given["x"], given["target"], strict=True), start=1):
             comm.step = step
-            model = Layers([weight.shape for weight in weights], targets[comm.rank])
             before = {"shards": shards, "states": states, "x": inputs[comm.rank]}
             args = copied(before)
-            result = answer(comm, args["shards"], args["states"], model, args["x"], rule)
+            held, kept = Weights(list(args["shards"])), Gradients(comm)
+            model = Layers([weight.shape for weight in weights], targets[comm.rank], held, kept)
+            result = answer(Watched(comm, held), args["shards"], args["states"], model, args["x"], rule)
             _refuse_changes(before, args, step)
             new, states = _tuple_of(result, ("shards", "states"), step)
             _require_list("shards", new, shards, step)
             _require_count("states", states, shards, step)
             shards, states = copied(list(new)), copied(list(states))
-            seen.append({f"shards[{i}]": s for i, s in enumerate(shards)} | {"whole layers held": model.most})
+            most = held.most if comm.world_size > 1 else 1  # alone, a rank has no other choice
+            counts = {"whole layers held": most, "whole gradients kept": kept.kept}
+            seen.append({f"shards[{i}]": s for i, s in enumerate(shards)} | counts)
         return seen
 
-    _write(on_ranks(program, case.inputs["ranks"]), out)
+    ranks = case.inputs["ranks"]
+    each = [-(-weight.size // ranks) * weight.itemsize * (ranks - 1) for weight in case.inputs["weights"]]
+    _write(on_ranks(program, ranks), out, enough=(3 * sum(each) - each[-1], 3 * sum(each)))
 
 
 def one_call(answer: Answer, case: Case, out: Outcome) -> None:
-    """Drive ``(comm, shard, update, lr) -> delta``: shards of one layer, one call; bytes of all ranks."""
+    """Drive ``(comm, weights, update, lr) -> delta``: shards of one layer, one call; bytes of all ranks."""
 
     def program(comm: Communicator) -> list[Values]:
         given = copied(case.inputs)
@@ -114,8 +126,8 @@ def one_call(answer: Answer, case: Case, out: Outcome) -> None:
         before = {name: _own(given[name], comm) for name in ("param", "update")}
         args = copied(before)
         delta = answer(comm, args["param"], args["update"], given["lr"])
-        _refuse_changes({"shard": before["param"], "update": before["update"]},
-                        {"shard": args["param"], "update": args["update"]}, 1)  # fmt: skip
+        _refuse_changes({"weights": before["param"], "update": before["update"]},
+                        {"weights": args["param"], "update": args["update"]}, 1)  # fmt: skip
         _require_array("delta", delta, before["param"], 1)
         return [{"delta": np.array(delta)}]
 
@@ -125,14 +137,19 @@ def one_call(answer: Answer, case: Case, out: Outcome) -> None:
 class Layers:
     """Linear layers with tanh, whose weights come as one flat row: what ``zero3_step`` trains.
 
-    It counts how many layers' whole weights are alive at a time.
+    It tells ``held`` of the weights that it is given, and ``kept`` of the gradients that it returns.
     """
 
-    def __init__(self, shapes: list[tuple[int, ...]], target: Array) -> None:
+    def __init__(
+        self,
+        shapes: list[tuple[int, ...]],
+        target: Array,
+        held: Weights | None = None,
+        kept: Gradients | None = None,
+    ) -> None:
         self.shapes, self.target = shapes, target
         self.sizes = [int(np.prod(shape)) for shape in shapes]
-        self.most = 0
-        self._known: dict[int, Any] = {}
+        self._held, self._kept = held, kept
 
     def forward(self, i: int, weights: Array, x: Array) -> Array:
         """Return the output of layer ``i``."""
@@ -144,9 +161,17 @@ class Layers:
 
     def backward(self, i: int, weights: Array, x: Array, dy: Array) -> tuple[Array, Array]:
         """Return the gradients of layer ``i``: in its input ``x``, and in its weights as a flat row."""
+        if self._kept:
+            self._kept.next()
+        if np.shape(x)[-1:] != self.shapes[i][:1]:
+            had = f"an x of shape {np.shape(x)}; its rows have {self.shapes[i][0]} entries, as in the forward"
+            raise StopDriving(Fault("x", "not the input", f"the backward of layer {i} was given {had}"))
         weight = self._whole(i, weights)
         inner = dy * (1 - np.tanh(x @ weight) ** 2)
-        return inner @ weight.T, (x.T @ inner).reshape(-1)
+        grad = (x.T @ inner).reshape(-1)
+        if self._kept:
+            self._kept.found(grad)
+        return inner @ weight.T, grad
 
     def _whole(self, i: int, weights: Any) -> Array:
         if not is_array(weights) or weights.shape != (self.sizes[i],):
@@ -154,23 +179,19 @@ class Layers:
             few = not is_array(weights) or weights.size < self.sizes[i]
             message = f"layer {i} was given weights of {has}; it needs all {self.sizes[i]}, in one row"
             raise StopDriving(Fault("weights", "too few" if few else "too many", message))
-        base = weights
-        while isinstance(base.base, np.ndarray):
-            base = base.base
-        self._known[id(base)] = weakref.ref(base)
-        self.most = max(self.most, sum(ref() is not None for ref in self._known.values()))
+        if self._held:
+            self._held.used(i, weights)
         return weights.reshape(self.shapes[i])
 
 
-def _backward(grads: list[Array], kept: list[int]) -> Iterator[tuple[int, Array]]:
-    """Yield the layers' gradients, the last first; count those of earlier layers that somebody keeps."""
-    alive: list[weakref.ref[Array]] = []
+def _backward(grads: list[Array], kept: Gradients) -> Iterator[tuple[int, Array]]:
+    """Yield the layers' gradients, the last first."""
     for i in reversed(range(len(grads))):
         grad = grads[i].copy()
-        alive.append(weakref.ref(grad))
+        kept.found(grad)
         yield i, grad
         del grad
-        kept[0] = max(kept[0], sum(ref() is not None for ref in alive[:-1]))
+        kept.next()
 
 
 def _own(row: Array, comm: Communicator) -> Array:
@@ -179,12 +200,17 @@ def _own(row: Array, comm: Communicator) -> Array:
     return blocks[comm.rank].copy()
 
 
-def _write(done: cluster.Outcome, out: Outcome, together: bool = False) -> None:
-    """Write down what the ranks saw, one row a rank, and what they sent at each step."""
+def _write(done: cluster.Outcome, out: Outcome, together: bool = False, enough: tuple[int, ...] = ()) -> None:
+    """Write down what the ranks saw, one row a rank, and what they sent at each step.
+
+    To send any of the amounts in ``enough`` is as good as to send the last of them.
+    """
     for step, rows in enumerate(zip(*done.results, strict=True), start=1):
         sent = np.array([done.ledger.sent(rank=r, step=step) for r in range(len(rows))])
         for name in rows[0]:
             out.see(step, name, np.stack([row[name] for row in rows]))
+        if enough and set(sent) <= set(enough):
+            sent = np.full(len(rows), enough[-1])
         out.see(step, "bytes sent", sent.sum() if together else sent)
     out.notes.extend(sorted({entry.kind for entry in done.ledger}))
 
@@ -199,7 +225,7 @@ def _refuse_changes(before: Values, after: Values, step: int) -> None:
 def _require_list(name: str, value: Any, like: list[Array], step: int) -> None:
     _require_count(name, value, like, step)
     for i, one in enumerate(value):
-        _require_array(f"{name}[{i}]", one, like[i], step)
+        _require_array(f"{name}[{i}]", one, like[i], step, "the shape that it came with")
 
 
 def _require_count(name: str, value: Any, like: list[Any], step: int) -> None:

@@ -14,6 +14,7 @@ from course.exercises.base import Case, Exercise
 from course.exercises.drive_cluster import buckets, data_parallel_steps, ring
 from course.exercises.lesson_11_bucket_slips import bucket_slips
 from course.exercises.lesson_11_ddp_slips import ddp_slips
+from course.exercises.lesson_11_ring_hop_slips import ring_hop_slips
 from course.exercises.lesson_11_ring_slips import ring_slips
 
 __all__ = ["EXERCISES"]
@@ -77,6 +78,7 @@ def _ring_cases() -> Iterator[Case]:
     yield Case("fewer numbers than ranks", {"x": _on_each(4, (3,))}, "edges")
     yield Case("one rank alone", {"x": _on_each(1, (5,))}, "edges")
     yield Case("a matrix", {"x": _on_each(3, (3, 4))}, "edges")
+    yield Case("a matrix of few rows", {"x": _on_each(4, (2, 12))}, "edges")
     yield Case("a transposed matrix", {"x": [x.T for x in _on_each(2, (3, 4), 1)]}, "edges")
     yield Case("a single number", {"x": _on_each(3, ())}, "edges")
     yield Case("float32", {"x": [x.astype("f4") for x in _on_each(3, (6,), 2)]}, "edges")
@@ -146,7 +148,7 @@ def _bucket_cases() -> Iterator[Case]:
         yield Case(f"{name} numbers", {"arrays": scaled, "bucket_bytes": 40}, "edges")
 
 
-SENT = {"bytes that each rank sent": "counted by the cluster's ledger"}
+SENT = {"bytes that each rank sent": "by the cluster's ledger (expected is the most that is allowed)"}
 FIRST = "neither of the two needs the other; all ranks do them in the same order"
 NEGATIVE = "a negative place counts from the end, which is the same block"
 
@@ -158,7 +160,7 @@ EXERCISES = (
         reference=ring_reference,
         drive=ring,
         make_cases=_ring_cases,
-        slips=tuple(ring_slips),
+        slips=(*ring_slips, *ring_hop_slips),
         hints=(
             "First phase: at each of N - 1 hops send one block to the right, and add the one that comes from "
             "the left to your own. At hop 0 rank r sends block r.",

@@ -191,6 +191,23 @@ def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:
 
 
 @bucket_slips(
+    "the size never set back",
+    "You begin a new bucket and go on counting from the size of the old one. After the first full bucket "
+    "every array has a bucket of its own.",
+    "A new bucket begins with the size of its first array.",
+)
+def _(comm: Any, arrays: list[Array], bucket_bytes: int) -> Any:
+    buckets: list[list[int]] = [[]]
+    size = 0
+    for i in reversed(range(len(arrays))):
+        size += arrays[i].nbytes
+        if buckets[-1] and size > bucket_bytes:
+            buckets.append([])
+        buckets[-1].append(i)
+    return send(comm, arrays, buckets)
+
+
+@bucket_slips(
     "an exact fit refused",
     "You begin a new bucket when the old one is exactly full, or would be. At most bucket_bytes means that "
     "an array that fills it still goes in.",

@@ -56,8 +56,9 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 
 @ddp_slips(
     "parameters averaged, not gradients",
-    "Each rank takes its own step, and you average the parameters. With plain SGD that is the same. A rule "
-    "with a state, or one not linear in the gradient, has then seen different gradients on each rank.",
+    "Each rank takes its own step, and you average the parameters. With the same shares at every step and "
+    "a rule that is linear in gradient and state, as SGD and heavy ball are, that comes to the same. Adam is "
+    "not linear: it divides by the size of the gradients, and each rank has seen its own.",
     "First the mean of the gradients, then one and the same update everywhere.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
@@ -67,8 +68,9 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 
 @ddp_slips(
     "parameters averaged without weights",
-    "Each rank takes its own step, and you take the plain mean of the parameters: twice not the update of "
-    "the whole batch.",
+    "Each rank takes its own step, and you take the plain mean of the parameters. That is wrong in two "
+    "ways: a row on a rank with few rows counts too much, and a rule such as Adam has seen other gradients "
+    "on each rank.",
     "First the gradient of all rows, weighed by their numbers, then one and the same update everywhere.",
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
@@ -92,6 +94,48 @@ def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: A
 )
 def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
     return stepped(update, sums(comm, grad_fn, param, x, y)[0], param, state)
+
+
+@ddp_slips(
+    "weighed, and divided by the ranks",
+    "You weigh the gradients by their rows and divide by the number of ranks. After weighing, rows are what "
+    "is counted.",
+    "Divide by the number of all rows, which takes an all-reduce of its own.",
+)
+def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
+    return stepped(update, sums(comm, grad_fn, param, x, y)[0] / comm.world_size, param, state)
+
+
+@ddp_slips(
+    "not weighed, and divided by the rows",
+    "You add the ranks' mean gradients and divide by the number of all rows. A mean counts once, however "
+    "many rows are in it.",
+    "len(x) times the mean over the own rows is their sum. Sums may be added, and divided by all rows.",
+)
+def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
+    total = comm.all_reduce(grad_fn(param, x, y))
+    return stepped(update, total / comm.all_reduce(len(x)), param, state)
+
+
+@ddp_slips(
+    "divided by the ranks and by the rows",
+    'You divide twice: by the number of all rows, and by the number of ranks, as "mean" does.',
+    "Sum, not mean; and one division, by the number of all rows.",
+)
+def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
+    total, count = sums(comm, grad_fn, param, x, y)
+    return stepped(update, total / comm.world_size / count, param, state)
+
+
+@ddp_slips(
+    "delta added",
+    "You add delta. It is what a rule subtracts.",
+    "Return param - delta.",
+)
+def _(comm: Any, grad_fn: Any, update: Any, param: Any, state: Any, x: Any, y: Any) -> Any:
+    total, count = sums(comm, grad_fn, param, x, y)
+    delta, state = update(total / count, state, param)
+    return param + delta, state
 
 
 @ddp_slips(

@@ -140,31 +140,6 @@ def _(comm: Any, x: Array) -> Array:
 
 
 @ring_slips(
-    "one hop too few",
-    "The first phase ends one hop early: every block lacks the array of one rank.",
-    "A block that starts at one rank must visit the N - 1 others.",
-)
-def _(comm: Any, x: Array) -> Array:
-    blocks = cut(comm, x)
-    reduce(comm, blocks, comm.world_size - 2)
-    gather(comm, blocks)
-    return joined(blocks, x)
-
-
-@ring_slips(
-    "one hop too many",
-    "The first phase goes one hop too far: a finished block comes back to where it started and is added to "
-    "what is in it already.",
-    "A block that starts at one rank must visit the N - 1 others, and no more.",
-)
-def _(comm: Any, x: Array) -> Array:
-    blocks = cut(comm, x)
-    reduce(comm, blocks, comm.world_size)
-    gather(comm, blocks)
-    return joined(blocks, x)
-
-
-@ring_slips(
     "unsummed blocks handed around",
     "Every rank ends with blocks that hold one rank's numbers only. Either the first phase overwrites where "
     "it should add, or the second is off by one and hands around the block with your own number: that is not "
@@ -229,7 +204,7 @@ def _(comm: Any, x: Array) -> Array:
     "everybody sends first",
     "Every rank sends before it receives. comm.send returns when the other side has taken the message, and "
     "nobody gets there: a deadlock.",
-    "Use comm.exchange, or isend, recv and wait in this order.",
+    "Use comm.exchange, which sends and receives at once; or let one rank receive first.",
 )
 def _(comm: Any, x: Array) -> Array:
     _, _, right, left = places(comm)

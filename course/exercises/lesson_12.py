@@ -23,6 +23,7 @@ from course.exercises.lesson_12_lamb_slips import lamb_slips
 from course.exercises.lesson_12_slips import shard_slips, states_slips
 from course.exercises.lesson_12_zero1_slips import zero1_slips
 from course.exercises.lesson_12_zero2_slips import zero2_slips
+from course.exercises.lesson_12_zero3_pass_slips import zero3_pass_slips
 from course.exercises.lesson_12_zero3_slips import zero3_slips
 from course.rules.lars import ratio
 
@@ -30,6 +31,7 @@ __all__ = ["EXERCISES"]
 
 Array = np.ndarray
 _BYTES = "what each rank puts on the wire at this step"
+_KEPT = "how many gradients of earlier layers each rank still held, or had not reduced, when the next came"
 _ORDER = "neither line needs the other"
 _UNKNOWN = "NumPy takes any negative length for the one that it is to find"
 _STATES = "states = optimizer_bytes / ranks if stage >= 1 else optimizer_bytes"
@@ -85,9 +87,9 @@ def zero3_reference(comm: Any, shards: Any, states: Any, model: Any, x: Array, r
     return [own - delta for own, (delta, _) in zip(shards, pairs, strict=True)], [s for _, s in pairs]
 
 
-def lamb_reference(comm: Any, shard: Array, update: Array, lr: float) -> Array:
+def lamb_reference(comm: Any, weights: Array, update: Array, lr: float) -> Array:
     """Ask the library for the ratio, of norms whose squares were all-reduced."""
-    norms = np.sqrt(comm.all_reduce(np.array([shard @ shard, update @ update])))
+    norms = np.sqrt(comm.all_reduce(np.array([weights @ weights, update @ update])))
     return lr * ratio(norms[0], norms[1]) * update
 
 
@@ -171,7 +173,7 @@ EXERCISES = (
             "Reduce-scatter inside the loop, so that no rank keeps a whole gradient.",
         ),
         meaning={
-            "whole gradients kept": "how many gradients of earlier layers each rank still held whole",
+            "whole gradients kept": _KEPT,
             "bytes sent": _BYTES,
         }
         | {f"params[{i}]": f"layer {i} after the step, a row a rank" for i in range(3)},
@@ -188,30 +190,32 @@ EXERCISES = (
         reference=zero3_reference,
         drive=drive_zero.stage_three,
         make_cases=zero3_cases,
-        slips=tuple(zero3_slips),
+        slips=(*zero3_slips, *zero3_pass_slips),
         hints=(
             "Forward: gather a layer, cut the padding to model.sizes[i], keep its input, call model.forward.",
             "Backward: model.loss(x) is dy. Gather each layer again, the last first; drop it after.",
             "Pad the gradient and reduce-scatter it with the mean; update the shard. No gather after that.",
         ),
         meaning={
-            "whole layers held": "how many layers each rank held whole at a time, at most",
+            "whole layers held": "how many layers each rank held whole at a time, at most; a name that still "
+            "holds one counts",
+            "whole gradients kept": _KEPT,
             "bytes sent": _BYTES,
         }
         | {f"shards[{i}]": f"each rank's shard of layer {i} after the step" for i in range(3)},
-        positions=frozenset({"whole layers held"}),
+        positions=frozenset({"whole layers held", "whole gradients kept"}),
     ),
     Exercise(
         name="lamb_under_zero",
         lesson="12",
-        arguments=("comm", "shard", "update", "lr"),
+        arguments=("comm", "weights", "update", "lr"),
         reference=lamb_reference,
         drive=drive_zero.one_call,
         make_cases=lamb_cases,
         slips=tuple(lamb_slips),
         hints=(
             "A norm is the root of a sum of squares. Sums can be all-reduced, roots cannot.",
-            "One all-reduce of two numbers: the squares of the weights, and those of the update.",
+            "One all-reduce of two numbers: the sum of the squares of the weights, and that of the update.",
             "Take the roots after it. Where one of them is 0, the ratio is 1.",
         ),
         meaning={"delta": "what each rank subtracts from its shard", "bytes sent": "by all ranks together"},

@@ -125,6 +125,17 @@ def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
 
 
 @lamb_slips(
+    "the shard's zeros guarded",
+    "You set the ratio to 1 where the norm of your shard is 0. The layer's norm need not be: its other ranks "
+    "then take another step than you.",
+    "Look for the 0 after the all-reduce, in the norms of the layer.",
+)
+def _(comm: Any, shard: Array, update: Array, lr: float) -> Any:
+    norms = np.sqrt(comm.all_reduce(_squares(shard, update)))
+    return _of_pair(norms * (shard.any() and update.any()), update, lr)
+
+
+@lamb_slips(
     "lr forgotten",
     "You leave lr out.",
     "Delta is lr times the ratio times the update.",

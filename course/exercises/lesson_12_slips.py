@@ -39,6 +39,17 @@ def _(x: Array, world_size: int, rank: int) -> Any:
 
 
 @shard_slips(
+    "each shard padded by itself",
+    "You cut the row first, with np.array_split, and then pad the shorter shards. All have the same length, "
+    "but the zeros stand in the middle: gathered, the row is not x with zeros at its end.",
+    "First pad the row, then cut it.",
+)
+def _(x: Array, world_size: int, rank: int) -> Any:
+    shards = np.array_split(x.reshape(-1), world_size)
+    return np.pad(shards[rank], (0, len(shards[0]) - len(shards[rank])))
+
+
+@shard_slips(
     "padding in front",
     "Your zeros stand before the data. Then every rank's block is shifted.",
     "Pad at the end: np.pad(row, (0, missing)).",
@@ -173,6 +184,25 @@ def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) ->
 )
 def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
     return _states(parameters, ranks, stage, optimizer_bytes, (2, 1, 0))
+
+
+@states_slips(
+    "stages one too late",
+    "Your stage 1 divides nothing, and each stage does what the one before it should.",
+    "Stage 1 divides the states already, and stage 3 everything.",
+)
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
+    return _states(parameters, ranks, stage, optimizer_bytes, (4, 3, 2))
+
+
+@states_slips(
+    "gradients before the states",
+    "In stage 1 you divide the gradients, and the states only in stage 2. The states go first: they are the "
+    "largest part.",
+    "Stage 1: states. Stage 2: gradients too. Stage 3: weights too.",
+)
+def _(parameters: float, ranks: int, stage: int, optimizer_bytes: float = 12) -> Any:
+    return _states(parameters, ranks, stage, optimizer_bytes, (3, 1, 2))
 
 
 @states_slips(

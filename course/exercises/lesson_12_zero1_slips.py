@@ -69,28 +69,49 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     return _whole(comm, new, param), state
 
 
-@zero1_slips(
-    "all-reduce instead of reduce-scatter",
-    "Your values are right, but you move 3 Psi instead of 2: you all-reduce the gradients (2 Psi), use one "
-    "block of them, and gather the parameters (1 Psi).",
-    TOO_MUCH,
-)
-def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
-    mean = comm.all_reduce(_blocks(grad, comm).reshape(-1), "mean")
-    _, new, state = _step(comm, param, grad, state, rule, gradient=_blocks(mean, comm)[comm.rank])
+def _all_reduced(comm: Any, param: Array, row: Array, state: Any, rule: Any) -> Any:
+    """Return the step with one block of an all-reduced row of gradients."""
+    mean = comm.all_reduce(row, "mean")
+    _, new, state = _step(comm, param, row, state, rule, gradient=_blocks(mean, comm)[comm.rank])
     return _whole(comm, new, param), state
 
 
-@zero1_slips(
-    "optimizer state in full on every rank",
-    "This is plain data parallelism: each rank updates the whole parameter and keeps the whole state. The "
-    "values are right and so are the bytes sent, but nothing is saved.",
-    "Cut your block out of the parameter first; the state is that of the block.",
-)
-def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
-    mean = comm.all_reduce(_blocks(grad, comm).reshape(-1), "mean")[: len(param)]
+def _plain(comm: Any, param: Array, row: Array, state: Any, rule: Any) -> Any:
+    """Return the step of plain data parallelism."""
+    mean = comm.all_reduce(row, "mean")[: len(param)]
     delta, state = rule.update(mean, rule.init(param) if state is None else state, param)
     return param - delta, state
+
+
+THREE_PSI = (
+    "Your values are right, but you move 3 Psi instead of 2: you all-reduce the gradients (2 Psi), use one "
+    "block of them, and gather the parameters (1 Psi)."
+)
+PLAIN = (
+    "This is plain data parallelism: each rank updates the whole parameter and keeps the whole state. The "
+    "values are right, but nothing is saved.",
+    "Cut your block out of the parameter first; the state is that of the block.",
+)
+
+
+@zero1_slips("all-reduce instead of reduce-scatter", THREE_PSI, TOO_MUCH)
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    return _all_reduced(comm, param, _blocks(grad, comm).reshape(-1), state, rule)
+
+
+@zero1_slips("all-reduce of the unpadded gradients", THREE_PSI + " You pad what comes of it.", TOO_MUCH)
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    return _all_reduced(comm, param, grad, state, rule)
+
+
+@zero1_slips("optimizer state in full on every rank", *PLAIN)
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    return _plain(comm, param, _blocks(grad, comm).reshape(-1), state, rule)
+
+
+@zero1_slips("optimizer state in full, nothing padded", PLAIN[0] + " Nothing is padded either.", PLAIN[1])
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    return _plain(comm, param, grad, state, rule)
 
 
 @zero1_slips(
@@ -127,6 +148,16 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
 
 
 @zero1_slips(
+    "the block returned alone",
+    "You return your new block where the whole parameter is asked for: nothing is gathered.",
+    "comm.all_gather hands every rank the blocks of all. Then cut the padding off.",
+)
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    _, new, state = _step(comm, param, grad, state, rule)
+    return new, state
+
+
+@zero1_slips(
     "gathered in the wrong order",
     "You put the gathered blocks together from the last rank to the first.",
     "all_gather returns them in order of rank already.",
@@ -147,9 +178,24 @@ def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
 
 
 @zero1_slips(
+    "a block of zeros too many",
+    "Where the length divides already, you pad all the same: world_size - size % world_size is then "
+    "world_size, not 0. The values are right, and every rank sends zeros.",
+    "-size % world_size is 0 where nothing is missing.",
+)
+def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
+    pad = (0, comm.world_size - len(param) % comm.world_size)
+    old = np.pad(param, pad).reshape(comm.world_size, -1)[comm.rank]
+    mean = comm.reduce_scatter(np.pad(grad, pad), "mean")
+    delta, state = rule.update(mean, rule.init(old) if state is None else state, old)
+    return _whole(comm, old - delta, param), state
+
+
+@zero1_slips(
     "state begun anew",
-    "You make a new state at every step, so the rule never has a memory.",
-    "Only where state is None: else use what came.",
+    "What a step leaves in the state never reaches the next step: either you make a new state at every step, "
+    "or you return the one from before the update.",
+    "rule.init only where state is None; and return the state that rule.update returns.",
 )
 def _(comm: Any, param: Array, grad: Array, state: Any, rule: Any) -> Any:
     _, new, state = _step(comm, param, grad, None, rule)

@@ -52,22 +52,47 @@ def _step(
 
 @zero2_slips(
     "gradients kept whole",
-    "You collect all gradients first and reduce them after backward. Values and bytes are right, but each "
-    "rank held every whole gradient: that is stage 1.",
-    "Reduce-scatter each gradient inside the loop, as it comes.",
+    "You collect all gradients first, or copies of them, and reduce them after backward. Values and bytes "
+    "are right, but each rank held every whole gradient: that is stage 1.",
+    "Reduce-scatter each gradient inside the loop, before the next one is asked for.",
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     return _step(comm, params, list(backward), states, rule)
 
 
 @zero2_slips(
-    "all-reduce instead of reduce-scatter",
-    "Your values are right, but you move 3 Psi instead of 2: you all-reduce each gradient and use one block.",
-    TOO_MUCH,
+    "gradients reduced, and kept",
+    "You reduce each gradient in its turn, as you should, and then keep the whole one: in a list, or under a "
+    "name of its own. It stays alive until backward is over.",
+    "After its reduce-scatter a rank needs its block alone.",
 )
+def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
+    kept = []
+
+    def reduce(comm: Any, grad: Any) -> Any:
+        kept.append(grad)
+        return _mean(comm, grad)
+
+    return _step(comm, params, backward, states, rule, reduce)
+
+
+THREE_PSI = (
+    "Your values are right, but you move 3 Psi instead of 2: you all-reduce each gradient and use one block."
+)
+
+
+@zero2_slips("all-reduce instead of reduce-scatter", THREE_PSI, TOO_MUCH)
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     def reduce(comm: Any, grad: Any) -> Any:
         return _own(comm.all_reduce(_flat(grad, comm), "mean"), comm)
+
+    return _step(comm, params, backward, states, rule, reduce)
+
+
+@zero2_slips("all-reduce of the unpadded gradients", THREE_PSI + " You pad what comes of it.", TOO_MUCH)
+def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
+    def reduce(comm: Any, grad: Any) -> Any:
+        return _own(comm.all_reduce(grad, "mean"), comm)
 
     return _step(comm, params, backward, states, rule, reduce)
 
@@ -173,8 +198,9 @@ def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
 
 @zero2_slips(
     "states forgotten",
-    "You return the states as they came: the rule never has a memory.",
-    "states[i] is what rule.update returned for layer i.",
+    "What a step leaves in the states never reaches the next step: either you return them as they came, or "
+    "you make new ones at every step.",
+    "Give rule.update states[i], and put what it returns in its place.",
 )
 def _(comm: Any, params: Any, backward: Any, states: Any, rule: Any) -> Any:
     return _step(comm, params, backward, states, rule)[0], states

@@ -9,13 +9,13 @@ import numpy as np
 from course.exercises.base import Slips
 from course.exercises.lesson_12_zero1_slips import TOO_MUCH
 
-__all__ = ["zero3_slips"]
+__all__ = ["Step", "zero3_slips"]
 
 Array = np.ndarray
 zero3_slips = Slips()
 
 
-class _Step:
+class Step:
     """A right step in pieces; a slip is one with another piece."""
 
     def __init__(self, comm: Any, shards: Any, states: Any, model: Any, x: Array, rule: Any) -> None:
@@ -23,25 +23,32 @@ class _Step:
         self.x, self.rule = x, rule
 
     def gather(self, i: int) -> Array:
+        """Gather a layer and cut its padding."""
         return self.comm.all_gather(self.shards[i])[: self.model.sizes[i]]
 
     def forward_weights(self, i: int) -> Array:
+        """Return what the forward computes with."""
         return self.gather(i)
 
     def backward_weights(self, i: int) -> Array:
+        """Return what the backward computes with."""
         return self.gather(i)
 
     def padded(self, grad: Array) -> Array:
+        """Fill a gradient up."""
         return np.pad(grad, (0, -len(grad) % self.comm.world_size))
 
     def reduce(self, grad: Array) -> Array:
+        """Reduce a gradient to this rank's block of the mean."""
         return self.comm.reduce_scatter(self.padded(grad), "mean")
 
     def update(self, i: int, gradient: Array) -> None:
+        """Update this rank's shard."""
         delta, self.states[i] = self.rule.update(gradient, self.states[i], self.shards[i])
         self.shards[i] = self.shards[i] - delta
 
     def run(self) -> Any:
+        """Take the step."""
         inputs, x = [], self.x
         for i in range(len(self.shards)):
             inputs.append(x)
@@ -60,7 +67,7 @@ class _Step:
     "Gather again in the backward, one layer at a time.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Kept(_Step):
+    class Kept(Step):
         def forward_weights(self, i: int) -> Array:
             self.kept = [*getattr(self, "kept", []), self.gather(i)]
             return self.kept[i]
@@ -73,12 +80,12 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
 
 @zero3_slips(
     "everything gathered first",
-    "You gather all layers before the first is used, for the forward and again for the backward. Then each "
-    "rank holds the whole model.",
+    "You gather twice, as you should, and still each rank holds the whole model: either all layers are "
+    "gathered before the first is used, or those of the forward are kept, in a list or as copies.",
     "Gather inside the loop, and keep no list of gathered weights.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class First(_Step):
+    class First(Step):
         def forward_weights(self, i: int) -> Array:
             if i == 0:
                 self.all = [self.gather(j) for j in range(len(self.shards))]
@@ -99,22 +106,33 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "The next forward gathers what it needs. A step ends with the shards.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    step = _Step(comm, shards, states, model, x, rule)
+    step = Step(comm, shards, states, model, x, rule)
     result = step.run()
     for i in range(len(step.shards)):
         step.gather(i)
     return result
 
 
-@zero3_slips(
-    "all-reduce instead of reduce-scatter",
-    "Your values are right, but you move 4 Psi instead of 3: you all-reduce each gradient and use one block.",
-    TOO_MUCH,
+FOUR_PSI = (
+    "Your values are right, but you move 4 Psi instead of 3: you all-reduce each gradient and use one block."
 )
+
+
+@zero3_slips("all-reduce instead of reduce-scatter", FOUR_PSI, TOO_MUCH)
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Reduced(_Step):
+    class Reduced(Step):
         def reduce(self, grad: Array) -> Array:
             mean = self.comm.all_reduce(self.padded(grad), "mean")
+            return mean.reshape(self.comm.world_size, -1)[self.comm.rank]
+
+    return Reduced(comm, shards, states, model, x, rule).run()
+
+
+@zero3_slips("all-reduce of the unpadded gradients", FOUR_PSI + " You pad what comes of it.", TOO_MUCH)
+def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
+    class Reduced(Step):
+        def reduce(self, grad: Array) -> Array:
+            mean = self.padded(self.comm.all_reduce(grad, "mean"))
             return mean.reshape(self.comm.world_size, -1)[self.comm.rank]
 
     return Reduced(comm, shards, states, model, x, rule).run()
@@ -126,7 +144,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     'comm.reduce_scatter(padded, "mean"), or divide the sum by comm.world_size.',
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Sum(_Step):
+    class Sum(Step):
         def reduce(self, grad: Array) -> Array:
             return self.comm.reduce_scatter(self.padded(grad))
 
@@ -139,7 +157,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     'With "mean" the division is done.',
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Twice(_Step):
+    class Twice(Step):
         def reduce(self, grad: Array) -> Array:
             return super().reduce(grad) / self.comm.world_size
 
@@ -152,7 +170,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "comm.reduce_scatter leaves each rank the mean of all ranks' gradients, for its shard.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Own(_Step):
+    class Own(Step):
         def reduce(self, grad: Array) -> Array:
             return self.padded(grad).reshape(self.comm.world_size, -1)[self.comm.rank]
 
@@ -165,7 +183,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "comm.all_gather(shards[i]) first.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Shard(_Step):
+    class Shard(Step):
         def gather(self, i: int) -> Array:
             return self.shards[i]
 
@@ -178,7 +196,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "Cut it to model.sizes[i].",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Leaked(_Step):
+    class Leaked(Step):
         def gather(self, i: int) -> Array:
             return self.comm.all_gather(self.shards[i])
 
@@ -191,7 +209,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "all_gather returns them in order of rank already.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Backwards(_Step):
+    class Backwards(Step):
         def gather(self, i: int) -> Array:
             blocks = self.comm.all_gather(self.shards[i]).reshape(self.comm.world_size, -1)
             return blocks[::-1].reshape(-1)[: self.model.sizes[i]]
@@ -205,7 +223,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "shards[i] - delta is the new shard.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Stale(_Step):
+    class Stale(Step):
         def update(self, i: int, gradient: Array) -> None:
             _, self.states[i] = self.rule.update(gradient, self.states[i], self.shards[i])
 
@@ -218,7 +236,7 @@ def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any
     "Gather, backward, reduce-scatter, update: in this order for each layer.",
 )
 def _(comm: Any, shards: Any, states: Any, model: Any, x: Any, rule: Any) -> Any:
-    class Early(_Step):
+    class Early(Step):
         def run(self) -> Any:
             inputs, x = [], self.x
             for i in range(len(self.shards)):

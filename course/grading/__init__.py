@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from course.grading.desk import Progress, check, hint, progress, progress_text, reset, stub, written
+from course.grading.desk import Progress, check, hint, passed, progress, progress_text, reset, stub, written
 from course.grading.judge import attempted, judge
 from course.grading.verdict import CourseError, Verdict, ZeroPoints
 
@@ -15,6 +15,7 @@ __all__ = [
     "check",
     "hint",
     "judge",
+    "passed",
     "progress",
     "progress_text",
     "reset",

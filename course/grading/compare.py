@@ -84,7 +84,8 @@ def soft_faults(got: Outcome, want: Outcome) -> list[tuple[int, str]]:
             message = f"{mine.name} comes out as {a} where the inputs are {b}; keep the dtype"
             if (a, b) == (np.float64, np.float32):
                 message += (
-                    ". One thing that may do it: a NumPy scalar in float64 makes the array one that it is "
+                    ". Two things may do it: np.zeros and np.append of zeros make float64 (dtype=x.dtype "
+                    "makes what x is); and a NumPy scalar in float64 makes the array one that it is "
                     "multiplied with (np.sqrt of a plain number is such a scalar; float(...) of it is none)"
                 )
             found.append((mine.step, message))
@@ -252,12 +253,13 @@ def _ratio(ratio: float) -> str:
 def _candidates(case: Case) -> list[tuple[str, float]]:
     """Return factors that a reader would recognize: the hyperparameters and their usual companions."""
     plain, derived = [], []
+    examples = {"samples"} | ({"x", "y"} if {"x", "y"} <= case.inputs.keys() else set())
     for name, value in case.inputs.items():
         if isinstance(value, float) and value != 0:
             plain.append((name, value))
             derived.append((f"1/{name}", 1 / value))
             if value != 1:
                 derived += [(f"1 - {name}", 1 - value), (f"1/(1 - {name})", 1 / (1 - value))]
-        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 1:
+        elif name in examples and isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 1:
             plain.append(("the number of examples", float(value.size)))
     return plain + derived

@@ -15,7 +15,18 @@ from course.grading.judge import attempted, judge
 from course.grading.verdict import CourseError, Verdict, ZeroPoints, grading_now
 from course.microscope.table import UNWRITTEN
 
-__all__ = ["Hint", "Progress", "check", "hint", "progress", "progress_text", "reset", "stub", "written"]
+__all__ = [
+    "Hint",
+    "Progress",
+    "check",
+    "hint",
+    "passed",
+    "progress",
+    "progress_text",
+    "reset",
+    "stub",
+    "written",
+]
 
 
 def check(answer: Callable[..., Any]) -> Verdict:
@@ -96,6 +107,19 @@ def written(answer: Callable[..., Any]) -> bool:
         return True
     print(UNWRITTEN.format(exercise.name))
     return False
+
+
+def passed(answer: Callable[..., Any]) -> bool:
+    """Say whether an answer is right in all cases; where it is not, say so in a line.
+
+    Lessons ask this before they run an answer where a wrong one would stop the notebook: on a cluster.
+    """
+    verdict = judge(_exercise_of(answer, "passed"), answer)
+    if verdict.status == "failed":
+        print(f"Your {verdict.exercise} is not right yet: this cell goes on without it.")
+    elif not verdict.passed:
+        print(UNWRITTEN.format(verdict.exercise))
+    return verdict.passed
 
 
 def stub(name: str) -> str:

@@ -42,6 +42,7 @@ def look(
     *args: Any,
     beside: Callable[..., Any] | Rule | None = None,
     names: Mapping[str, str] | None = None,
+    returns: str = "delta",
     **kwargs: Any,
 ) -> Look:
     """Run ``step(*args, **kwargs)`` once and show every named intermediate with its value.
@@ -51,6 +52,7 @@ def look(
         beside: a second function, or a rule, run on the same arguments; its values stand beside the
             first one's, matched by name (usual other names for the same thing are known).
         names: further names to match: ``{"my_name": "reference_name"}``.
+        returns: what the first of a returned pair is called, the second of which is a state.
 
     The arguments are copied first, so looking changes nothing. An exception in the step is not raised
     but shown, with all that happened before it. Of a step that is still to be written only that is said.
@@ -69,7 +71,7 @@ def look(
     for what in (step,) if beside is None else (step, beside):
         if not callable(what) and not isinstance(what, Rule):
             raise TypeError(f"look takes a function or a rule, not {type(what).__name__}")
-    rows, result, error = _run(step, args, kwargs)
+    rows, result, error = _run(step, args, kwargs, returns)
     if beside is not None:
         # A rule carries its own hyperparameters: it takes grad, state, param and nothing else.
         theirs, _, _ = _run(
@@ -80,7 +82,9 @@ def look(
     return Look(rows, result, error, getattr(step, "__name__", "function") if stub else None)
 
 
-def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseException | None]:
+def _run(
+    step: Any, args: tuple, kwargs: dict, returns: str = "delta"
+) -> tuple[list[Row], Any, BaseException | None]:
     if isinstance(step, Rule):
         own = _leaf_codes(step)
         call, watch = step.update, _Watch(lambda c: _is_formula(c) or c in own)
@@ -97,7 +101,7 @@ def _run(step: Any, args: tuple, kwargs: dict) -> tuple[list[Row], Any, BaseExce
         error = problem
     finally:
         sys.settrace(before)
-    rows = watch.rows + [Row(n, _frozen(v), 0, "", returned=True) for n, v in _outputs(result)]
+    rows = watch.rows + [Row(n, _frozen(v), 0, "", returned=True) for n, v in _outputs(result, returns)]
     return rows, result, error
 
 
@@ -172,10 +176,10 @@ def _match(rows: list[Row], theirs: list[Row], names: dict[str, str]) -> list[Ro
     return matched
 
 
-def _outputs(result: Any) -> list[tuple[str, Any]]:
+def _outputs(result: Any, first: str) -> list[tuple[str, Any]]:
     """Name what a step returned: ``(delta, state)`` is the house's form."""
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping):
-        return [("delta", result[0]), *((str(name), value) for name, value in result[1].items())]
+        return [(first, result[0]), *((str(name), value) for name, value in result[1].items())]
     if isinstance(result, tuple):
         return [(f"value {i}", value) for i, value in enumerate(result, start=1)]
     return [] if result is None else [("value", result)]

@@ -22,11 +22,12 @@ def ring_in_motion() -> Player:
     return Player(
         title="A ring in motion",
         caption=(
-            "Four ranks, each with an array of four blocks. Left what moves at this hop: in the first way "
-            "a disc is one block, in the others it is the whole array of a rank. Right what each rank has "
-            "after it: a bar is a block, and its height says how many ranks' numbers are in it. All three "
-            "end with four everywhere. The numbers below are the ledger's: a ring of blocks sends 1.5 arrays "
-            "from each rank, a ring of whole arrays 6, and rank 0 in the third way 3, while others wait."
+            "Four ranks, each with an array of four blocks. Left what moves at this hop: in the way called "
+            "blocks a disc is one block; in arrays, and in rank 0, it is a whole array. Right what each rank "
+            "has after it: a bar is a block, and its height says how many ranks' numbers are in it. All "
+            "three end with four everywhere. The numbers are the ledger's: a ring of blocks sends 1.5 arrays "
+            "from each rank; a ring of whole arrays 3, and it is done after half the hops; where all goes "
+            "through rank 0, that one takes 3 arrays and sends 3, while others wait."
         ),
         panes=[_motion(runs), _blocks(runs)],
         controls=[
@@ -35,14 +36,26 @@ def ring_in_motion() -> Player:
                 "Hops done",
                 [str(hop) for hop in range(HOPS + 1)],
                 start=1,
-                marks=[Mark(0, "start"), Mark(RANKS - 1, "summed"), Mark(HOPS, "all have it")],
+                marks=[Mark(0, "start"), Mark(RANKS - 1, "half"), Mark(HOPS, "end")],
             ),
         ],
-        labels=["Rank 0 has sent", "The busiest rank has sent", "All together", "Finished blocks, of 16"],
+        labels=[
+            "Rank 0 has sent",
+            "Rank 0 has received",
+            "The busiest has sent",
+            "All have sent",
+            "Finished blocks, of 16",
+        ],
         readouts=[
-            (_arrays(s[0]), _arrays(s.max()), _arrays(s.sum()), str(int((held == RANKS).sum())))
+            (
+                _arrays(s[0]),
+                _arrays(r[0]),
+                _arrays(s.max()),
+                _arrays(s.sum()),
+                str(int((held == RANKS).sum())),
+            )
             for each in runs
-            for s, held in zip(each.sent, each.holds, strict=True)
+            for s, r, held in zip(each.sent, each.received, each.holds, strict=True)
         ],
     )
 
@@ -59,7 +72,7 @@ def _motion(runs: list[Run]) -> Pane:
     return Pane(
         "What moves at this hop",
         axis,
-        Axis("blocks go clockwise", -1.4, 1.4, []),
+        Axis("a disc is what is on its way", -1.4, 1.4, []),
         paths[0],
         layers=[
             Layer([ring], stroke="#c5ced8", width=1),

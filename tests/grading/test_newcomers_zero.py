@@ -73,6 +73,42 @@ def with_helpers(comm, shards, states, model, x, rule):
     return [a for a, _ in new], [s for _, s in new]
 
 
+def the_last_layer_gathered_once(comm, shards, states, model, x, rule):
+    """Its backward comes right after its forward, so the weights are still there."""
+    shards, states, inputs, last = list(shards), list(states), [], len(shards) - 1
+    for i in range(last + 1):
+        w = comm.all_gather(shards[i])[: model.sizes[i]]
+        inputs.append(x)
+        x = model.forward(i, w, x)
+    dy = model.loss(x)
+    for i in range(last, -1, -1):
+        if i < last:
+            w = comm.all_gather(shards[i])[: model.sizes[i]]
+        dy, g = model.backward(i, w, inputs[i], dy)
+        g = comm.reduce_scatter(np.pad(g, (0, -len(g) % comm.world_size)), "mean")
+        delta, states[i] = rule.update(g, states[i], shards[i])
+        shards[i] = shards[i] - delta
+    return shards, states
+
+
+def whole_weights_copied(comm, shards, states, model, x, rule):
+    """Copies of what was gathered, one layer at a time, are as good."""
+    shards, states, inputs = list(shards), list(states), []
+    for i, own in enumerate(shards):
+        weights = np.array(comm.all_gather(own.copy()))[: model.sizes[i]].copy()
+        inputs.append(x)
+        x = model.forward(i, weights, x)
+    dy = model.loss(x)
+    for i in reversed(range(len(shards))):
+        weights = comm.all_gather(shards[i])[: model.sizes[i]].copy()
+        dy, grad = model.backward(i, weights, inputs[i], dy)
+        row = np.pad(grad, (0, -len(grad) % comm.world_size))
+        mean = comm.all_to_all(row).reshape(comm.world_size, -1).mean(axis=0)
+        delta, states[i] = rule.update(mean, states[i], shards[i])
+        shards[i] = shards[i] - delta
+    return shards, states
+
+
 def two_reductions(comm, shard, update, lr):
     w = math.sqrt(comm.all_reduce(float(np.sum(shard**2))))
     u = math.sqrt(comm.all_reduce(float(np.sum(update**2))))
@@ -95,6 +131,8 @@ RIGHT = [
     ("zero1_step", gathering_deltas),
     ("zero2_step", updating_after_backward),
     ("zero3_step", with_helpers),
+    ("zero3_step", the_last_layer_gathered_once),
+    ("zero3_step", whole_weights_copied),
     ("lamb_under_zero", two_reductions),
     ("lamb_under_zero", mean_of_the_squares),
 ]

@@ -25,12 +25,13 @@ class Run:
 
     Attributes:
         holds: how many ranks' numbers are in each block: (hops + 1, ranks, blocks); 0 hops: the beginning.
-        sent: arrays that each rank has sent so far, from the ledger: (hops + 1, ranks).
+        sent, received: arrays that each rank has so far, from the ledger: (hops + 1, ranks).
         moves: at each hop where each disc goes: a block of the ring, or the whole array of a rank.
     """
 
     holds: npt.NDArray[np.int64]
     sent: npt.NDArray[np.float64]
+    received: npt.NDArray[np.float64]
     moves: list[list[Move]]
 
 
@@ -49,10 +50,9 @@ def _whole(comm: Any, x: Any, see: Callable[[Any], None]) -> None:
     passing = x.copy()
     for hop in range(HOPS):
         comm.step = hop
-        passing = comm.exchange(passing, (rank + 1) % n, (rank - 1) % n)
-        x[:] = x + passing if hop < n - 1 else passing
-        if hop == n - 2:
-            passing = x.copy()
+        if hop < n - 1:  # then all have the sum
+            passing = comm.exchange(passing, (rank + 1) % n, (rank - 1) % n)
+            x[:] = x + passing
         see(x)
 
 
@@ -71,8 +71,8 @@ def _through_one(comm: Any, x: Any, see: Callable[[Any], None]) -> None:
 
 WAYS: dict[str, Callable[..., None]] = {
     "blocks": _ring,
-    "whole arrays": _whole,
-    "via rank 0": _through_one,
+    "arrays": _whole,
+    "rank 0": _through_one,
 }
 
 
@@ -90,14 +90,18 @@ def run(way: str) -> Run:
     values = np.array(outcome.results).swapaxes(0, 1).astype(int)
     holds = sum((values // 10**r) % 10 for r in range(RANKS))
     size = RANKS * 8
-    each = [[outcome.ledger.sent(rank=r, step=hop) / size for r in range(RANKS)] for hop in range(HOPS)]
-    sent = np.concatenate([np.zeros((1, RANKS)), np.cumsum(each, axis=0)])
-    return Run(np.asarray(holds), sent, [_moves(way, hop) for hop in range(HOPS)])
+    sent, received = np.zeros((2, HOPS + 1, RANKS))
+    for entry in outcome.ledger:
+        sent[entry.step + 1 :, entry.rank] += entry.sent / size
+        received[entry.step + 1 :, entry.rank] += entry.received / size
+    return Run(np.asarray(holds), sent, received, [_moves(way, hop) for hop in range(HOPS)])
 
 
 def _moves(way: str, hop: int) -> list[Move]:
     """Return where each disc goes: in a ring block ``c`` starts at rank ``c``."""
-    if way != "via rank 0":
+    if way == "arrays" and hop >= RANKS - 1:
+        return [None] * RANKS
+    if way != "rank 0":
         return [((c + hop) % RANKS, (c + hop + 1) % RANKS) for c in range(RANKS)]
     back, other = divmod(hop, RANKS - 1)
     moves: list[Move] = [None] * RANKS
