@@ -68,7 +68,7 @@ def training(
         model, exam = _pair(result)
         out.notes.append(f"named and not called: {named_not_called(answer)}")
         out.notes.append(f"cleared a single time: {chart.clearings == 1 < steps}")
-        out.notes.append(f"odd gradients: {chart.odd}")
+        out.notes.append(f"odd gradients: {chart.odd(model)}")
         _note_what_was_asked(model, exam, optimizer, settings, out)
         out.see(1, "number of parameters that move", chart.moved(model))
         out.notes.append(f"parameters moved at the first step: {chart.moved_at_first(model)}")
@@ -82,8 +82,9 @@ def training(
         out.notes.append(f"loss left: {loss:.3g}")
         if case.part == "edges":  # one step is too little for the clinic
             return
-        _ask_the_clinic(exam, chart, out)
-        _demand_own_gradients(chart)
+        odd = chart.odd(model)
+        _ask_the_clinic(exam, chart.steps > 0 and not odd, out)
+        _demand_own_gradients(odd, chart.steps)
         out.see(steps, f"the loss is below {left:g} of guessing", loss < left)
 
     return drive
@@ -145,12 +146,15 @@ def _loss_left(model: Any, x: Any, y: Any) -> float:
         return float((scores.flatten() - y.flatten()).pow(2).mean() / y.var(correction=0))
 
 
-def _ask_the_clinic(exam: Any, chart: Chart, out: Outcome) -> None:
-    """Stop at what the clinic finds, whatever it was told to ignore."""
+def _ask_the_clinic(exam: Any, clean: bool, out: Outcome) -> None:
+    """Stop at what the clinic finds, whatever it was told to ignore.
+
+    ``clean`` says that each step was measured to have got the gradient of its own batch.
+    """
     from course import clinic
 
     found = [f for f in clinic.diagnose(exam.facts) if f.severity != "note"]
-    found = [f for f in found if not _disproved(f.code, exam.facts, chart)]
+    found = [f for f in found if not _disproved(f.code, exam.facts, clean)]
     out.notes.append(f"findings: {[f.code for f in found]}")
     strangers = {leaf.shape for leaf in exam.facts.leaves.values() if not leaf.owner}
     out.notes.append(f"strangers: {sorted(strangers)}")
@@ -162,10 +166,10 @@ def _ask_the_clinic(exam: Any, chart: Chart, out: Outcome) -> None:
         raise StopDriving(Fault("clinic", first.code, message))
 
 
-def _disproved(code: str, facts: Any, chart: Chart) -> bool:
+def _disproved(code: str, facts: Any, clean: bool) -> bool:
     """Say whether what was measured disproves a finding, which is read from fewer looks."""
     if code == "no-zero-grad":
-        return chart.steps > 0 and not chart.odd
+        return clean
     if code == "broadcast-loss":  # (1, n) against (n,) is one to one all the same
         pairs = [pair[1:] for pair in facts.broadcasts.values()]
         return all(int(np.prod(a)) == int(np.prod(b)) == _size_together(a, b) for a, b in pairs)
@@ -176,14 +180,18 @@ def _size_together(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     return int(np.prod(np.broadcast_shapes(a, b)))
 
 
-def _demand_own_gradients(chart: Chart) -> None:
+def _demand_own_gradients(odd: dict[int, str], steps: int) -> None:
     """Stop where steps got more, or less, than the gradient of their own batch."""
-    if not chart.odd:
+    if not odd:
         return
-    first, kind = next(iter(chart.odd.items()))
-    why = {"old": "an older gradient was still in it", "gone": "it had been cleared too early"}[kind]
+    first, kind = next(iter(odd.items()))
+    why = {
+        "old": "an older one was still in it",
+        "gone": "it had been cleared too early",
+        "none": "a parameter had none",
+    }
     message = (
-        f"at {len(chart.odd)} of {chart.steps} steps .grad did not hold the gradient of that step's own "
-        f"batch; the first is step {first}, where {why}"
+        f"at {len(odd)} of {steps} steps .grad did not hold the gradient of that step's own batch, and no "
+        f"other; at the first of them {why[kind]}"
     )
-    raise StopDriving(Fault("gradients", kind, message))
+    raise StopDriving(Fault("gradients", kind, message, first))

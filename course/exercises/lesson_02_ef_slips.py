@@ -75,6 +75,20 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 
 @e_slips(
+    "backward at the end of the turn",
+    "You call backward() last. The clearing of the next turn takes its gradient away before step() sees it.",
+    "First the gradient, then the step that uses it.",
+)
+def _(x: Any, y: Any, steps: int) -> Any:
+    def turn(optimizer: Any, loss: Any) -> None:
+        optimizer.zero_grad()
+        optimizer.step()
+        loss().backward()
+
+    return _in_order(x, y, steps, turn)
+
+
+@e_slips(
     "two steps in one turn",
     "You put a step in front of the clearing and left the other one: two steps a turn, one of them empty.",
     "One backward, one step, one clearing.",

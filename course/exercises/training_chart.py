@@ -25,6 +25,7 @@ class _Watched:
         self.empty = True  # nothing was in .grad when the first of it came
         self.start: Any = None  # the values before the first step
         self.then: Any = None  # and after it
+        self.odd: dict[int, str] = {}  # steps at which .grad was not what had been brought
 
     def bring(self, gradient: Any) -> None:
         """Note a gradient that is about to be added to ``.grad``."""
@@ -40,15 +41,13 @@ class Chart:
     """Notes, inside ``with``, the parameters that are made, their gradients, and the steps of optimizers.
 
     Attributes:
-        odd: the steps at which ``.grad`` was not what the backward calls since the step before had brought:
-            "old" where something older was still in it, "gone" where it had been cleared.
         clearings: calls of ``zero_grad``, of modules and optimizers.
     """
 
     def __init__(self) -> None:
-        self.odd: dict[int, str] = {}
         self.clearings = 0
         self._watched: dict[int, _Watched] = {}
+        self._copies: dict[int, _Watched] = {}  # what optimizers hold, and no module does
         self._steps: dict[int, int] = {}
         self._undo: list[Callable[[], None]] = []
 
@@ -78,7 +77,19 @@ class Chart:
 
     def moved(self, model: Any) -> int:
         """Return how many parameters of a model are no longer what they were before the first step."""
-        return sum(_differ(w.start, w.param) for w in self._of(model))
+        copies = {c.param.shape for c in self._copies.values() if _differ(c.start, c.param)}
+        return sum(_differ(w.start, w.param) or w.param.shape in copies for w in self._of(model))
+
+    def odd(self, model: Any) -> dict[int, str]:
+        """Return the steps at which ``.grad`` was not what backward had brought since the step before.
+
+        The word says why: "old" where something older was still in it, "gone" where it had been cleared,
+        "none" where no backward had come.
+        """
+        found: dict[int, str] = {}
+        for watched in (*self._of(model), *self._copies.values()):
+            found = watched.odd | found
+        return dict(sorted(found.items()))
 
     def moved_at_first(self, model: Any) -> int:
         """Return how many parameters of a model its first step moved."""
@@ -121,7 +132,11 @@ class Chart:
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         with torch._C.DisableTorchFunction():
-            for watched in self._watched.values():
+            for group in optimizer.param_groups:
+                for param in group["params"]:
+                    if id(param) not in self._watched:
+                        self._copies.setdefault(id(param), _Watched(param))
+            for watched in (*self._watched.values(), *self._copies.values()):
                 if watched.start is None:
                     watched.start = watched.param.detach().double().clone()
 
@@ -131,24 +146,12 @@ class Chart:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             for param in held:
                 watched = self._watched.get(id(param))
-                odd = self._oddity(watched) if watched else self._oddity_of_copy(param)
+                odd = _oddity(watched) if watched else self._oddity_of_copy(param)
                 if odd:
-                    self.odd.setdefault(number, odd)
+                    (watched or self._copies[id(param)]).odd[number] = odd
             for each in self._watched.values():
                 if each.then is None:
                     each.then = each.param.detach().double().clone()
-
-    def _oddity(self, watched: _Watched) -> str:
-        """Say what was odd about the gradient that a step got, or nothing; and begin anew."""
-        grad, brought, watched.brought = watched.param.grad, watched.brought, None
-        if brought is None:
-            return "" if _nothing(grad) else "old"
-        if _nothing(brought):
-            return ""
-        if _nothing(grad):
-            return "gone"
-        # What was brought into an empty .grad and changed by hand (clipped, unscaled) is still its own.
-        return "" if watched.empty or _alike(grad, brought) else "old"
 
     def _oddity_of_copy(self, param: Any) -> str:
         """The same for a parameter of no module: the copy of one, whose gradient is handed over."""
@@ -159,6 +162,21 @@ class Chart:
         for each in fits or given:
             each.brought = None
         return "old" if given and not fits else ""
+
+
+def _oddity(watched: _Watched) -> str:
+    """Say what was odd about the gradient that a step got, or nothing; and begin anew."""
+    grad, brought, watched.brought = watched.param.grad, watched.brought, None
+    if brought is None and _nothing(grad):
+        return "none" if watched.hooked and watched.param.requires_grad else ""
+    if brought is None:
+        return "old"
+    if _nothing(brought):
+        return ""
+    if _nothing(grad):
+        return "gone"
+    # What was brought into an empty .grad and changed by hand (clipped, unscaled) is still its own.
+    return "" if watched.empty or _alike(grad, brought) else "old"
 
 
 def named_not_called(answer: Callable[..., Any]) -> list[str]:
