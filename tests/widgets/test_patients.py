@@ -33,12 +33,12 @@ def test_a_small_page_without_ids_or_exponents(player: Player) -> None:
 
 def test_the_cause_is_told_at_the_last_step_and_not_before(player: Player) -> None:
     assert len(BY_CAUSE) == len(model.PATIENTS) == 8
-    told = [row[0] for row in player.readouts]
+    told = [row[-1] for row in player.readouts]
     for i, each in enumerate(model.PATIENTS):
         own = told[i * model.STEPS : (i + 1) * model.STEPS]
         assert set(own[:-1]) == {"?"}
         assert own[-1] == each.cause
-    assert player.readouts[player.start][0] == "?"
+    assert player.readouts[player.start][-1] == "?"
 
 
 def test_the_healthy_run_learns_and_no_patient_does_as_well() -> None:
