@@ -177,8 +177,8 @@ def _(x: Any, y: Any, steps: int) -> Any:
 
 @h_slips(
     "more steps instead",
-    "Ten times as many steps, and each of them is lost: ten times nothing.",
+    "Four times as many steps, and each of them is lost: four times nothing.",
     "Does a weight keep any part of a step that rounds back to where it was?",
 )
 def _(x: Any, y: Any, steps: int) -> Any:
-    return _in_bfloat16(x, y, 10 * steps)
+    return _in_bfloat16(x, y, 4 * steps)

@@ -51,8 +51,7 @@ def a_clearing(when, late=False):
 @pytest.mark.parametrize("at", [0, 1])
 def test_clearing_now_and_then_is_not_clearing(of, at, late):
     verdict = judge(ALL["patient_a"], a_clearing(lambda i: i % of == at, late))
-    assert verdict.status == "failed"
-    assert verdict.score == 0
+    assert (verdict.status, verdict.score) == ("failed", 0)
 
 
 def test_clearing_at_every_second_step_has_its_name():
@@ -161,9 +160,8 @@ def g_wrapped_anew(x, y, steps):
 
 
 def h_in_float64(x, y, steps):
-    model = nn.Linear(64, 10, bias=False)
+    model = nn.Linear(64, 10, bias=False).to(torch.float64)
     nn.init.constant_(model.weight, 8.0)
-    model = model.to(torch.float64)
     return train(model, torch.optim.Adam(model.parameters(), lr=0.01), x.double(), y, steps)
 
 
@@ -266,8 +264,8 @@ def h_scaled(x, y, steps):
     nn.init.constant_(model.weight, 8.0)
     model = model.to(torch.bfloat16)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    loss = lambda scores, y: 1000 * F.cross_entropy(scores.float(), y)  # noqa: E731
-    return train(model, optimizer, x.to(torch.bfloat16), y, steps, loss)
+    x = x.to(torch.bfloat16)
+    return train(model, optimizer, x, y, steps, lambda s, y: 1000 * F.cross_entropy(s.float(), y))
 
 
 SAME = "it behaves as it did before"

@@ -63,3 +63,12 @@ def test_gradients_that_are_never_cleared_are_the_sum_of_all() -> None:
     course, first = seen("never cleared"), model.course_of(model.HEALTHY)
     assert course.gradient["last"][0] == first.gradient["last"][0]
     assert course.gradient["last"].max() > 4 * first.gradient["last"].max()
+
+
+def test_another_patient_begins_in_the_middle_of_the_run_and_nothing_jumps(player: Player) -> None:
+    page = player.html()
+    assert f'"rewind":{player.controls[-1].start}}}' in page
+    assert player.controls[-1].start < model.STEPS - 1
+    longest = max(len(each.cause) for each in model.PATIENTS)
+    assert f'style="min-width:{longest}ch"><span>Cause' in page
+    assert player.labels[-1] == "Cause"
