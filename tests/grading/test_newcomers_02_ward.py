@@ -72,9 +72,8 @@ def test_clearing_at_every_second_step_has_its_name():
 
 
 def test_the_steps_that_got_another_gradient_are_known():
-    x = torch.linspace(-1, 1, 8)[:, None]
     with Chart() as chart:
-        model, _ = a_clearing(lambda i: i % 2 == 1)(x, 2 * x, 6)
+        model, _ = a_clearing(lambda i: i % 2 == 1)(torch.eye(4)[:, :1], torch.ones(4, 1), 6)
     assert chart.odd(model) == {3: "old", 5: "old"}
 
 
