@@ -12,7 +12,8 @@ from course.exercises.drive_training import training
 from course.exercises.late import F, clinic, nn, torch
 from course.exercises.lesson_02_abc_slips import a_slips, b_slips, c_slips
 from course.exercises.lesson_02_d_slips import d_slips
-from course.exercises.lesson_02_efgh_slips import e_slips, f_slips, g_slips, h_slips
+from course.exercises.lesson_02_ef_slips import e_slips, f_slips
+from course.exercises.lesson_02_gh_slips import g_slips, h_slips
 from course.exercises.lesson_02_tools import TOOLS
 
 __all__ = ["EXERCISES"]
@@ -76,7 +77,7 @@ def _digits(model: Any, optimizer: Any, x: Any, y: Any, steps: int) -> Any:
 # ---------------------------------------------------------------- the ward
 _MEANING = {
     "number of values that train": "all trainable values of model.parameters()",
-    "number of steps": "all calls of step() under watch",
+    "number of steps": "the calls of step() under watch for one parameter",
     "number of parameters that move": "weights and biases that the steps changed",
 }
 
@@ -181,7 +182,7 @@ EXERCISES = (
     _patient(
         "g",
         head_reference,
-        training("digits", "Adam", lr=0.05),
+        training("digits", "Adam", keeps=True, lr=0.05),
         g_slips,
         (
             "Print p.requires_grad for each parameter of the model, just before the loop.",

@@ -1,4 +1,4 @@
-"""The slips of lesson 02, patients A to C: the loop as it was, and repairs that go half the way."""
+"""The slips of lesson 02, patients A to C: loops that behave as before, and repairs that go half the way."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ a_slips, b_slips, c_slips = Slips(), Slips(), Slips()
 
 # ---------------------------------------------------------------- A: gradients are never cleared
 a_slips(
-    "the loop as it was",
-    "Nothing clears the gradients: each backward adds to all that came before, and the line swings about "
-    "its target like a ball without friction.",
+    "it behaves as it did before",
+    "Still nothing clears the gradients: each backward adds to all that came before, and the line swings "
+    "about its target like a ball without friction.",
     "Which of the five operations of a training step is missing?",
 )(patients.patient_a)
 
@@ -33,12 +33,47 @@ def _(x: Any, y: Any, steps: int) -> Any:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     optimizer.zero_grad()
     with clinic.watch(model, optimizer) as exam:
-        for step in range(steps):
+        for _ in range(steps):
             loss = F.mse_loss(model(x), y)
             loss.backward()
             optimizer.step()
-            if step == 0:
+    return model, exam
+
+
+@a_slips(
+    "zero_grad without parentheses",
+    "`optimizer.zero_grad` names the method and does not call it, as the first patient of this lesson did "
+    "with `step`. Nothing is cleared.",
+    "What makes a call of a name?",
+)
+def _(x: Any, y: Any, steps: int) -> Any:
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    with clinic.watch(model, optimizer) as exam:
+        for _ in range(steps):
+            optimizer.zero_grad  # noqa: B018
+            loss = F.mse_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+    return model, exam
+
+
+@a_slips(
+    "cleared at every second step",
+    "You clear the gradients at every second step. In between, a step uses the gradient of the step before "
+    "once more: the line is found, by a longer way than it need be.",
+    "Which step needs an old gradient?",
+)
+def _(x: Any, y: Any, steps: int) -> Any:
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    with clinic.watch(model, optimizer) as exam:
+        for step in range(steps):
+            if step % 2 == 0:
                 optimizer.zero_grad()
+            loss = F.mse_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
     return model, exam
 
 
@@ -125,9 +160,9 @@ def _network(keep: Any) -> Any:
 
 
 b_slips(
-    "the loop as it was",
-    "The hidden layers stand in a plain list. The model does not know that they are its own, so "
-    "model.parameters() leaves them out and nobody trains them.",
+    "it behaves as it did before",
+    "The hidden layers are still not the model's own: those in a plain list are left out of "
+    "model.parameters(), and nobody trains them.",
     "PyTorch has a list for layers.",
 )(patients.patient_b)
 
@@ -188,9 +223,9 @@ def _headless() -> Any:
 
 
 c_slips(
-    "the loop as it was",
-    "The optimizer was made while the model still had its old head. It goes on holding that one; the new "
-    "head gets gradients, and nobody steps it.",
+    "it behaves as it did before",
+    "The optimizer still holds the head that was there when it was made. The new head gets gradients, and "
+    "nobody steps it.",
     "When does an optimizer read model.parameters()?",
 )(patients.patient_c)
 

@@ -1,4 +1,4 @@
-"""The slips of lesson 02, patient D: the loop as it was, and repairs that go half the way."""
+"""The slips of lesson 02, patient D: loops that behave as before, and repairs that go half the way."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _treat(x: Any, y: Any, steps: int, loss_of: Any) -> Any:
 
 
 d_slips(
-    "the loop as it was",
-    "item() makes a plain number of the loss, and the tensor made from it knows nothing of the model. "
-    "requires_grad=True only silences the error.",
+    "it behaves as it did before",
+    "From the loss that backward() starts at there is still no way back to the model. A tensor made from "
+    "the number that item() gives knows nothing of it, and requires_grad=True only silences the error.",
     "Call backward() on the loss itself. item() is for printing.",
 )(patients.patient_d)
 

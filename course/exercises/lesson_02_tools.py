@@ -46,9 +46,25 @@ def drive_ratio(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         value = result[name]
         if isinstance(value, bool | str) or np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
             raise StopDriving(Fault("type", "ratio", f"the ratio of {name!r} must be one number"))
-        # An infinity has no difference to another one; it is seen as what it is.
-        out.see(1, f"ratio of {name!r} is infinite", bool(np.isinf(value)))
+        _demand_infinity(name, float(value), case.inputs["before"][name], case.inputs["after"][name])
+        # An infinity has no difference to another one; it is seen as a 0.
         out.see(1, f"ratio of {name!r}", 0.0 if np.isinf(value) else float(value))
+
+
+def _demand_infinity(name: str, value: float, before: np.ndarray, after: np.ndarray) -> None:
+    """Stop where a ratio is infinite and should not be, or the other way round; NaN is left to others."""
+    infinite = not before.any() and bool(after.any())
+    if np.isnan(value) or infinite == (value == math.inf):
+        return
+    if infinite:
+        kind = "zero" if value == 0 else "finite"
+        message = f"the weights {name!r} were all 0 and have moved: their ratio is np.inf; yours is {value:g}"
+    elif before.any():
+        kind, message = "infinite", f"the ratio of {name!r} must be finite; yours is {value:g}"
+    else:
+        kind = "still"
+        message = f"the weights {name!r} are all 0 and have not moved: their ratio is 0; yours is {value:g}"
+    raise StopDriving(Fault(kind, "ratio", message))
 
 
 def ratio_cases() -> Iterator[Case]:
@@ -116,6 +132,12 @@ def _ward() -> dict[str, tuple[Any, list[Any]]]:
     model = _two_layers()
     model[0].requires_grad_(False)
     made["a frozen layer"] = model, [[model[1].weight]]
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    made["the last of two unlike layers is missing"] = model, [list(model[0].parameters())]
+    model = nn.Linear(2, 2)
+    old = list(model.parameters())
+    model.weight = nn.Parameter(model.weight.data)
+    made["a weight wrapped anew"] = model, [old]
     model = _two_layers()
     model[1].weight = model[0].weight
     made["a tied weight that is missing"] = model, [[model[0].bias, model[1].bias]]
@@ -125,6 +147,20 @@ def _ward() -> dict[str, tuple[Any, list[Any]]]:
     return made
 
 
+def _asked(answer: Callable[..., Any], model: Any, optimizer: Any) -> Any:
+    """Return what an answer returns; comparing tensors where objects are meant is told as what it is."""
+    try:
+        return answer(model, optimizer)
+    except RuntimeError as error:
+        if "Boolean value of Tensor" not in str(error) and "must match the size" not in str(error):
+            raise
+        message = (
+            "`p in a_list`, like `p == q`, compares the values of tensors one by one, and Python cannot make "
+            "one yes or no of many; compare the objects: `p is q`, id(p), or a set instead of the list"
+        )
+        raise StopDriving(Fault("ambiguous", "comparison", message)) from error
+
+
 def drive_missing(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
     """Run an answer on a model and its optimizer; write down which parameters it names."""
     with torch.random.fork_rng(devices=[]):
@@ -132,14 +168,15 @@ def drive_missing(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         model, groups = _ward()[case.inputs["model"]]
     optimizer = torch.optim.SGD([{"params": group} for group in groups], lr=0.1)
     flags = [p.requires_grad for p in model.parameters()]
-    result = answer(model, optimizer)
+    result = _asked(answer, model, optimizer)
     if isinstance(result, str) or not isinstance(result, list | tuple | set):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise StopDriving(Fault("type", "result", f"return a list of names; yours is {kind}"))
     every = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     for name in result:
         if name not in every:
-            message = f"return names as model.named_parameters() has them; yours holds {name!r:.60}"
+            yours = " ".join(f"{name!r:.60}".split())
+            message = f"return names as model.named_parameters() has them; yours holds {yours}"
             raise StopDriving(Fault("name", "result", message))
     if flags != [p.requires_grad for p in model.parameters()]:
         out.fault("mutated", "model", "your function froze or unfroze parameters of the model")
@@ -152,7 +189,7 @@ def drive_missing(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
 
 def missing_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
-    edges = ("frozen", "tied", "biases of zero")
+    edges = ("frozen", "tied", "biases of zero", "anew")
     for name in _WARD:
         yield Case(name, {"model": name}, "edges" if any(word in name for word in edges) else "formula")
 
@@ -162,12 +199,14 @@ _WARD = (
     "everything is held",
     "a bias is missing",
     "the first layer is missing",
+    "the last of two unlike layers is missing",
     "a layer in the middle is missing",
     "two groups",
     "a new head",
     "gradients everywhere",
     "two biases of zero",
     "a frozen layer",
+    "a weight wrapped anew",
     "a tied weight that is missing",
     "a tied weight that is held",
 )

@@ -58,6 +58,55 @@ def _(before: Arrays, after: Arrays) -> Any:
 
 
 @ratio_slips(
+    "next to nothing below instead of a guard",
+    "Weights of zero that move get a finite ratio. Adding some 1e-12 to their norm does that: what comes out "
+    "is large, and says more of that number than of the step.",
+    "Treat the norm of exactly zero as a case of its own.",
+    shows=lambda case: "1e-12" not in case.label,  # there it depends on how little was added
+)
+def _(before: Arrays, after: Arrays) -> Any:
+    return {k: float(norm(after[k] - w) / (norm(w) + 1e-12)) for k, w in before.items()}
+
+
+@ratio_slips(
+    "weights of zero always infinite",
+    "Weights of zero get an infinite ratio even if they have not moved.",
+    "What share is no change at all?",
+)
+def _(before: Arrays, after: Arrays) -> Any:
+    return {k: float(norm(after[k] - w) / norm(w)) if w.any() else np.inf for k, w in before.items()}
+
+
+@ratio_slips(
+    "weights of zero always 0",
+    "Weights of zero get the ratio 0 even if they have moved. A bias in its first step then looks as if it "
+    "stood still.",
+    "Which number says that a change is more than any share of what was there?",
+)
+def _(before: Arrays, after: Arrays) -> Any:
+    return {k: float(norm(after[k] - w) / norm(w)) if w.any() else 0.0 for k, w in before.items()}
+
+
+@ratio_slips(
+    "the largest entry instead of the norm",
+    "You compare the largest entries. The norm adds all of them up: it is the root of the sum of squares.",
+    "np.linalg.norm does it for an array of any shape.",
+)
+def _(before: Arrays, after: Arrays) -> Any:
+    return {k: _ratio(np.abs(after[k] - w).max(), np.abs(w).max()) for k, w in before.items()}
+
+
+@ratio_slips(
+    "mean of the absolute values",
+    "You compare sums or means of absolute values. The norm here is the Euclidean one: the root of the sum "
+    "of squares.",
+    "np.linalg.norm does it for an array of any shape.",
+)
+def _(before: Arrays, after: Arrays) -> Any:
+    return {k: _ratio(np.abs(after[k] - w).mean(), np.abs(w).mean()) for k, w in before.items()}
+
+
+@ratio_slips(
     "one ratio for all",
     "You give every parameter the same ratio, that of all of them together. One that stands still is hidden "
     "by the others.",
@@ -127,6 +176,61 @@ def _(model: Any, optimizer: Any) -> Any:
 def _(model: Any, optimizer: Any) -> Any:
     shapes = [p.shape for p in _held(optimizer)]
     return [name for name, p in model.named_parameters() if p.requires_grad and p.shape not in shapes]
+
+
+@missing_slips(
+    "looked up in a list",
+    "`p not in held` asks a list whether an entry *equals* p. For tensors that is a comparison value by "
+    "value, and Python cannot make one yes or no of many.",
+    "Ask for the object: collect id(p), or the parameters in a set, which looks for the object itself.",
+)
+def _(model: Any, optimizer: Any) -> Any:
+    held = _held(optimizer)
+    return [name for name, p in model.named_parameters() if p.requires_grad and p not in held]
+
+
+@missing_slips(
+    "compared by memory",
+    "You compare addresses in memory. Two parameters can share theirs: nn.Parameter(old.data) is a new "
+    "parameter on old memory, and its gradient goes where the optimizer does not look.",
+    "The question is whether it is the same object: `is`, or id().",
+)
+def _(model: Any, optimizer: Any) -> Any:
+    held = {p.data_ptr() for p in _held(optimizer)}
+    return [name for name, p in model.named_parameters() if p.requires_grad and p.data_ptr() not in held]
+
+
+@missing_slips(
+    "layers within are not looked into",
+    "You look at the parameters of the outermost module only. Those of its layers are never asked.",
+    "named_parameters() goes down into all layers, unless recurse=False.",
+)
+def _(model: Any, optimizer: Any) -> Any:
+    held = {id(p) for p in _held(optimizer)}
+    named = model.named_parameters(recurse=False)
+    return [name for name, p in named if p.requires_grad and id(p) not in held]
+
+
+@missing_slips(
+    "those without a state",
+    "You list every trainable parameter. An optimizer's state comes with its first step: a fresh optimizer "
+    "that holds everything has none.",
+    "What an optimizer holds is in optimizer.param_groups.",
+)
+def _(model: Any, optimizer: Any) -> Any:
+    return [name for name, p in model.named_parameters() if p.requires_grad and p not in optimizer.state]
+
+
+@missing_slips(
+    "only the last group read",
+    "You begin anew at every group: what the groups before hold is forgotten.",
+    "Collect over all groups, then ask.",
+)
+def _(model: Any, optimizer: Any) -> Any:
+    held: set[int] = set()
+    for group in optimizer.param_groups:
+        held = {id(p) for p in group["params"]}
+    return [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held]
 
 
 @missing_slips(

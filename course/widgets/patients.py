@@ -38,7 +38,8 @@ def illnesses() -> Player:
             f"The same network on the same {model.EXAMPLES} digits, {model.STEPS} steps of SGD. Dashed: the "
             "healthy run. Left the loss. In the middle what is in .grad when the step is taken, right "
             "how far the step moves the layer as a share of its weights: blue the first layer, vermillion "
-            "the last. A line at the bottom is exactly zero. Name the cause; the last step tells it."
+            "the last. A line at the bottom is exactly zero. Name the cause; the last step tells it. "
+            "Another patient begins in the middle of the run again."
         ),
         panes=[_losses(runs), _gradients(runs), _ratios(runs)],
         controls=[
@@ -55,19 +56,21 @@ def illnesses() -> Player:
             ),
         ],
         labels=[
-            "Cause",
             "Loss",
             "Gradient, first layer",
             "last layer",
             "Step, first layer",
             "last layer",
+            "Cause",
         ],
         readouts=[
-            (each.cause if step == steps[-1] else "?", *_figures(run, step))
+            (*_figures(run, step), each.cause if step == steps[-1] else "?")
             for run, each in zip(runs, model.PATIENTS, strict=True)
             for step in steps
         ],
         growing=True,
+        rewinds=True,
+        steady=True,
     )
 
 

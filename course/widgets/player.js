@@ -82,8 +82,12 @@
         group.setAttribute("visibility", i === shown ? "visible" : "hidden");
       }));
     };
+    const last = inputs[inputs.length - 1];
     inputs.forEach((input) => {
-      input.addEventListener("input", show);
+      input.addEventListener("input", () => {
+        if (data.rewind !== undefined && input !== last) last.value = data.rewind;
+        show();
+      });
       // JupyterLab takes the arrow keys for itself where it sees them; Shift-Enter and the like it may have.
       input.addEventListener("keydown", (event) => {
         const jupyters = event.ctrlKey || event.altKey || event.metaKey || (event.shiftKey && event.key === "Enter");

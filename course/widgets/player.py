@@ -56,6 +56,8 @@ class Player:
         picker: the pane (its index) whose cells may be clicked instead of moving two sliders, or -1.
         growing: the last slider walks along the paths: a pane has one path for each setting of the slider
             before it, and frame j shows its first j + 1 points.
+        rewinds: moving another slider sets the last one back to where it stood first.
+        steady: each number read out keeps the room of its longest text, so that nothing jumps.
     """
 
     title: str
@@ -66,6 +68,8 @@ class Player:
     readouts: Sequence[Sequence[str]]
     picker: int = -1
     growing: bool = False
+    rewinds: bool = False
+    steady: bool = False
 
     def __post_init__(self) -> None:
         frames = int(np.prod([len(control.texts) for control in self.controls]))
@@ -115,6 +119,8 @@ class Player:
             "picker": self.picker,
             "growing": self.growing,
         }
+        if self.rewinds:
+            data["rewind"] = self.controls[-1].start
         # "</" would end the script element that carries the data.
         payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
         return (
@@ -137,9 +143,14 @@ class Player:
 
     def _readout(self) -> str:
         return "".join(
-            f"<div><span>{html.escape(label)}</span><b>{html.escape(text)}</b></div>"
-            for label, text in zip(self.labels, self.readouts[self.start], strict=True)
+            f"<div{self._room(k)}><span>{html.escape(label)}</span><b>{html.escape(text)}</b></div>"
+            for k, (label, text) in enumerate(zip(self.labels, self.readouts[self.start], strict=True))
         )
+
+    def _room(self, column: int) -> str:
+        """Return the attribute that keeps the room of a column's longest text."""
+        longest = max(len(row[column]) for row in self.readouts)
+        return f' style="min-width:{longest}ch"' if self.steady else ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self.html(), "text/plain": repr(self)}

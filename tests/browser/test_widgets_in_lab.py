@@ -74,6 +74,24 @@ def test_two_copies_of_one_player_move_apart(workshop: driver.Notebook) -> None:
     assert second.evaluate(driver.MOVING) == before != first.evaluate(driver.MOVING)
 
 
+def test_another_patient_does_not_begin_with_its_cause(workshop: driver.Notebook, artifacts: Path) -> None:
+    player = workshop.page.locator(".pu-player").nth(PLAYERS.index("illnesses()"))
+    patient, step = player.locator("input[type=range]").all()
+    cause = player.locator(".pu-readout b").last
+    player.scroll_into_view_if_needed()
+    tall = player.bounding_box()["height"]
+    step.focus()
+    workshop.page.keyboard.press("End")
+    assert cause.inner_text() != "?"
+    assert player.bounding_box()["height"] == tall
+    player.screenshot(path=artifacts / "workshop-illnesses-cause.png")
+    patient.focus()
+    workshop.page.keyboard.press("ArrowRight")
+    assert cause.inner_text() == "?"
+    assert step.evaluate("node => node.value") == step.get_attribute("value")
+    assert player.bounding_box()["height"] == tall
+
+
 def test_kernel_driven_pictures_follow_the_keyboard(workshop: driver.Notebook, artifacts: Path) -> None:
     assert moves.move_live(workshop.page, artifacts, "workshop") == len(LIVE)
     assert workshop.errors() == []

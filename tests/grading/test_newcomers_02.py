@@ -109,7 +109,7 @@ def test_the_stub_shows_the_broken_loop_and_counts_as_untouched(name):
     assert judge(ALL[name], function_from(source, name)).status == "not attempted"
     untouched = "\n".join(line for line in source.splitlines() if "raise NotImpl" not in line)
     verdict = judge(ALL[name], function_from(untouched, name))
-    assert verdict.slip == "the loop as it was"
+    assert verdict.slip == "it behaves as it did before"
 
 
 def test_what_the_clinic_finds_is_told_where_no_slip_fits():

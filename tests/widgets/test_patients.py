@@ -33,12 +33,12 @@ def test_a_small_page_without_ids_or_exponents(player: Player) -> None:
 
 def test_the_cause_is_told_at_the_last_step_and_not_before(player: Player) -> None:
     assert len(BY_CAUSE) == len(model.PATIENTS) == 8
-    told = [row[0] for row in player.readouts]
+    told = [row[-1] for row in player.readouts]
     for i, each in enumerate(model.PATIENTS):
         own = told[i * model.STEPS : (i + 1) * model.STEPS]
         assert set(own[:-1]) == {"?"}
         assert own[-1] == each.cause
-    assert player.readouts[player.start][0] == "?"
+    assert player.readouts[player.start][-1] == "?"
 
 
 def test_the_healthy_run_learns_and_no_patient_does_as_well() -> None:
@@ -63,3 +63,12 @@ def test_gradients_that_are_never_cleared_are_the_sum_of_all() -> None:
     course, first = seen("never cleared"), model.course_of(model.HEALTHY)
     assert course.gradient["last"][0] == first.gradient["last"][0]
     assert course.gradient["last"].max() > 4 * first.gradient["last"].max()
+
+
+def test_another_patient_begins_in_the_middle_of_the_run_and_nothing_jumps(player: Player) -> None:
+    page = player.html()
+    assert f'"rewind":{player.controls[-1].start}}}' in page
+    assert player.controls[-1].start < model.STEPS - 1
+    longest = max(len(each.cause) for each in model.PATIENTS)
+    assert f'style="min-width:{longest}ch"><span>Cause' in page
+    assert player.labels[-1] == "Cause"
