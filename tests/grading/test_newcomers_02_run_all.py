@@ -56,7 +56,7 @@ def test_wrong_answers_stop_no_cell(lesson, capsys):
             source = WRONG.get(cell.exercise or "", cell.source)
             exec(compile(source, f"<{cell.title}>", "exec"), names)
     said = capsys.readouterr().out
-    assert said.count("does not pass its check yet: this cell uses the course's own.") == 2
+    assert said.count("is not right yet: this cell goes on without it.") == 2
     assert "missing in the example with [:-1]: last.bias" in said
     assert "stopped by NameError: name 'los' is not defined" in said
     assert said.count("stopped by") == 3
