@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,7 @@ class GroupFacts:
     size: int
     weight_decay: float = 0.0
     momentum: float = 0.0
+    built_lr: float = math.nan  # when the optimizer was taken in
     lr: Trace = field(default_factory=Trace)
     zero_steps: int = 0
     tiny_steps: int = 0  # steps at less than 1e-5 of the highest rate before
@@ -69,6 +71,11 @@ class OptimizerFacts:
 
     name: str
     adaptive: bool = False
+    made_at: str = ""  # the line that built it, if it was built meanwhile
+    stepped_at: str = ""  # the line of its first step
+    remade: int = 0  # how often it was built anew, with the same parameters, after it had stepped
+    first_turn: int = 0  # of the steps of all optimizers, the number of its first
+    last_turn: int = 0
     groups: list[GroupFacts] = field(default_factory=list)
     steps: int = 0
     closure: bool = False
@@ -86,10 +93,13 @@ class OptimizerFacts:
     kept: Trace = field(default_factory=Trace)  # applied / arrived, scaling removed
     ratio: Trace = field(default_factory=Trace)  # norm of the update / norm of the weights
     pull: Trace = field(default_factory=Trace)  # norm of the gradient / norm of the weights
+    speed: Trace = field(default_factory=Trace)  # ratio / learning rate of the same step, where that is not 0
     bad_gradient: tuple[int, str] | None = None  # step and parameter of the first non-finite gradient
     clip_before_unscale: Trace = field(default_factory=Trace)
     early_schedulers: dict[str, int] = field(default_factory=dict)  # scheduler steps before the first step
     scheduled: bool = False
+    schedulers: dict[str, str] = field(default_factory=dict)  # class, and its length as it was given
+    base_lr: float = 0.0  # the rate that its schedulers start from
     written: int = 0  # steps before which something else had written to the parameters
     reverted: int = 0  # of these: back to a value from before, or far away
     written_what: str = ""
@@ -219,6 +229,11 @@ class Facts:
     def steps(self) -> int:
         """Steps taken, of all optimizers."""
         return sum(o.steps for o in self.optimizers)
+
+    @property
+    def blind(self) -> bool:
+        """Whether the clinic itself stumbled, and has looked at no parameter."""
+        return bool(self.trouble) and not any(p.looked or p.gradient.count for p in self.params)
 
     @property
     def listed(self) -> list[ParamFacts]:

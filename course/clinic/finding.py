@@ -29,6 +29,7 @@ CODES: dict[str, tuple[str, int]] = {
     "schedule-reached-zero": ("the schedule has taken the learning rate to zero", 9),
     "overwritten": ("something resets the parameters between the steps", 2),
     "no-zero-grad": ("gradients of earlier steps are never cleared", 1),
+    "optimizer-in-loop": ("a new optimizer is made at every step, and the state of the last is lost", 4),
     "tied-twice": ("a parameter is updated more than once a step", 2),
     "broadcast-loss": ("prediction and target have different shapes, and the loss broadcasts them", 2),
     "inputs-not-normalised": ("the inputs are far from zero mean and unit scale", 2),

@@ -6,7 +6,6 @@ during the watch is the same as without.
 
 from __future__ import annotations
 
-import math
 import weakref
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.nn.modules.module import (
 )
 
 from course.clinic.facts import ModuleFacts
+from course.clinic.numbers import is_finite
 from course.clinic.recorder import Recorder, quiet
 
 __all__ = ["Forward"]
@@ -146,11 +146,11 @@ class Forward:
         """See whether what came out is finite, in a sample: whatever is not soon spreads over all columns."""
         if facts.bad is not None or not (self.recorder.deep or results[0].device.type == "cpu"):
             return
-        if all(_finite(_sample(t)) for t in results if t.is_floating_point()):
+        if all(is_finite(_sample(t)) for t in results if t.is_floating_point() or t.is_complex()):
             return
         step = self.recorder.facts.steps + 1
-        spoilt = [t for t in _tensors(args) if t.is_floating_point() and not _finite(t.detach())]
-        if any(not _finite(p.detach()) for p in module.parameters()):
+        spoilt = [t for t in _tensors(args) if t.is_floating_point() and not is_finite(t.detach())]
+        if any(not is_finite(p.detach()) for p in module.parameters()):
             facts.bad = (step, "weights")
         elif not spoilt:
             facts.bad = (step, "itself")
@@ -166,7 +166,7 @@ class Forward:
             output, maker = reference(), self.made_by.get(key)
             if output is None or maker is None or maker.bad is not None or not output.is_floating_point():
                 continue
-            if not _finite(output.detach()):
+            if not is_finite(output.detach()):
                 maker.bad = (self.recorder.facts.steps + 1, "itself")
 
     def _remember(self, args: Any, kwargs: Any) -> None:
@@ -183,7 +183,7 @@ class Forward:
             return
         value = args[0].detach()
         if value.is_floating_point() and value.numel():
-            value = value.float()
+            value = value if value.dtype == torch.float64 else value.float()
             columns = value.square().mean(0).sqrt() if value.dim() == 2 else value.square().mean().sqrt()
             step = self.recorder.facts.steps + 1
             facts.rms.add(step, float(columns.max()))
@@ -199,11 +199,6 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     elif not isinstance(value, list | tuple):
         return []
     return [item for item in value if isinstance(item, torch.Tensor)]
-
-
-def _finite(value: torch.Tensor) -> bool:
-    """Whether every element is finite; the sum tells at once, unless it overflows itself."""
-    return math.isfinite(float(value.sum())) or bool(torch.isfinite(value).all())
 
 
 def _sample(value: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ are counted. So the cost per step falls, and the memory does not grow with the s
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,11 @@ import torch
 from torch import nn
 
 from course.clinic.facts import Facts, GroupFacts, ModuleFacts, OptimizerFacts, ParamFacts
+from course.clinic.succession import predecessor, succeed
 
 __all__ = ["Recorder", "Tracked", "WatchedOptimizer", "quiet"]
 
+_transforming = torch._C._functorch.peek_interpreter_stack  # the innermost of vmap, grad, ...; or None
 MOST_OPTIMIZERS = 8
 PATIENCE = 64  # backward calls without a step after which a deep look ends
 
@@ -36,8 +39,8 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def inner(self: Any, *args: Any) -> None:
         recorder: Recorder = self.recorder
-        if torch.compiler.is_compiling() or recorder.busy:
-            return  # what is being compiled is traced as if it were not watched
+        if recorder.busy or torch.compiler.is_compiling() or _transforming() is not None:
+            return  # what is compiled or transformed is traced as if it were not watched
         recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
@@ -53,13 +56,14 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
 class Tracked:
     """A parameter, and the state of its gradient between backward and step."""
 
-    __slots__ = ("facts", "fresh", "param", "residue", "site", "used")
+    __slots__ = ("facts", "fresh", "held", "param", "residue", "site", "used")
 
     def __init__(self, param: torch.Tensor, facts: ParamFacts) -> None:
         self.param, self.facts = param, facts
         self.fresh = 0  # accumulations since the last step
         self.used = False  # a step has used what is in .grad
         self.residue = False  # and something was added to that
+        self.held = 0  # where in memory what was in .grad stood, when residue was noted
         self.site = ""
 
 
@@ -103,6 +107,7 @@ class Recorder:
         self.models: dict[str, nn.Module] = {}
         self.optimizers: dict[int, WatchedOptimizer] = {}
         self.order: list[WatchedOptimizer] = []
+        self.superseded: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self.strangers: dict[int, weakref.ref[nn.Module]] = {}
         self.handles: list[Any] = []
         self.scale: float | None = None
@@ -114,8 +119,9 @@ class Recorder:
 
     def stumbled(self, what: str, error: Exception) -> None:
         """Note an error of the clinic itself."""
-        if len(self.facts.trouble) < 5:
-            self.facts.trouble.append(f"{what}: {type(error).__name__}: {error}")
+        said = f"{what}: {type(error).__name__}: {' '.join(str(error).split())}"
+        if len(self.facts.trouble) < 5 and said not in self.facts.trouble:
+            self.facts.trouble.append(said)
 
     @property
     def stepping(self) -> bool:
@@ -178,13 +184,18 @@ class Recorder:
 
     # optimizers
 
-    def adopt_optimizer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
+    def adopt_optimizer(
+        self, optimizer: torch.optim.Optimizer, made_at: str = ""
+    ) -> WatchedOptimizer | None:
         """Watch an optimizer; returns None where eight are watched already."""
         if id(optimizer) in self.optimizers:
             return self.optimizers[id(optimizer)]
+        before = predecessor(self, optimizer, made_at)
+        if before is not None:
+            return succeed(self, before, optimizer)
         if len(self.optimizers) >= MOST_OPTIMIZERS:
             return None
-        facts = OptimizerFacts(type(optimizer).__name__, adaptive=_adaptive(optimizer))
+        facts = OptimizerFacts(type(optimizer).__name__, adaptive=_adaptive(optimizer), made_at=made_at)
         watched = WatchedOptimizer(optimizer, facts)
         self.order.append(watched)
         self.optimizers[id(optimizer)] = watched
@@ -281,7 +292,8 @@ def _adaptive(optimizer: torch.optim.Optimizer) -> bool:
 
 def _group_facts(group: dict[str, Any]) -> GroupFacts:
     decay = group.get("weight_decay", 0.0)
-    return GroupFacts(len(group["params"]), float(decay or 0.0), float(group.get("momentum") or 0.0))
+    rate = float(group.get("lr", math.nan))
+    return GroupFacts(len(group["params"]), float(decay or 0.0), float(group.get("momentum") or 0.0), rate)
 
 
 def _moody(model: nn.Module) -> tuple[str, ...]:

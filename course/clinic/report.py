@@ -23,7 +23,14 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     watched = f"{steps} of {who} on {what} ({size:,} values)"
     counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}
     said = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
+    if facts.trouble and not said:
+        return f"clinic: {_at_a_loss(facts)} {watched}"
     return f"clinic: {said or 'nothing found'} in {watched}"
+
+
+def _at_a_loss(facts: Facts) -> str:
+    """Say how little the clinic knows, where it stumbled and found nothing."""
+    return f"could not look at ({facts.trouble[0]})" if facts.blind else "stumbled, and found nothing else in"
 
 
 def text(findings: Sequence[Finding], facts: Facts) -> str:
@@ -36,7 +43,8 @@ def text(findings: Sequence[Finding], facts: Facts) -> str:
         lines += _wrapped(one.evidence)
         lines.append(f"    fix: {one.fix}")
         lines.append(f"    lesson {one.lesson:02d}")
-    lines += [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
+    if findings or not facts.blind:
+        lines += [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
     return "\n".join(lines)
 
 

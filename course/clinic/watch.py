@@ -122,7 +122,8 @@ class Exam:
     def __repr__(self) -> str:
         if self._state == "new":
             return "Exam(not begun)"
-        return f"Exam({', '.join(f.code for f in self.findings) or 'healthy'})"
+        silent = "could not look" if self.facts.blind else "healthy"
+        return f"Exam({', '.join(f.code for f in self.findings) or silent})"
 
     def __enter__(self) -> Exam:
         if self._state != "new":

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 from course.clinic.facts import Facts
 from course.clinic.finding import CODES, SEVERITIES, Finding
-from course.clinic.signs import history, order, rates, scaling, signal, wiring
+from course.clinic.signs import history, order, rates, scaling, schedules, signal, wiring
 
 __all__ = ["EXPLAINS", "SIGNS", "diagnose"]
 
@@ -25,10 +25,11 @@ SIGNS: tuple[Callable[[Facts], list[Finding]], ...] = (
     scaling.skipped_by_scaler,
     order.no_step,
     wiring.not_in_optimizer,
-    rates.zero_lr,
-    rates.schedule,
+    schedules.zero_lr,
+    schedules.schedule,
     order.overwritten,
     order.no_zero_grad,
+    order.optimizer_in_loop,
     wiring.tied_twice,
     signal.broadcast_loss,
     signal.inputs_not_normalised,
@@ -70,6 +71,7 @@ EXPLAINS: dict[str, frozenset[str]] = {
     "overwritten": _STILL | {"lr-too-large", "saturated", "dead-units"},
     "no-zero-grad": _WILD | _SICK,
     "tied-twice": _WILD,
+    "broadcast-loss": frozenset({"lr-too-large"}),
     "inputs-not-normalised": _WILD | _SICK,
     "accumulation-not-divided": _WILD,
     "clip-before-unscale": _STILL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from course.clinic.facts import CutFacts, Facts, ParamFacts
 from course.clinic.finding import Finding, finding
-from course.clinic.signs.words import count, names, params_of, where_params
+from course.clinic.signs.words import count, names, params_of, stepped, where_params
 
 __all__ = ["detached", "no_backward", "no_grad_mode", "non_scalar_loss", "unused"]
 
@@ -160,7 +160,7 @@ def no_backward(facts: Facts) -> list[Finding]:
                 f" {count(len(params), 'parameter')};"
                 f" it stepped {count(optimizer.steps, 'time')} without a gradient."
             )
-            found.append(finding("no-backward", "error", optimizer.name, evidence, fix))
+            found.append(finding("no-backward", "error", stepped(optimizer, facts), evidence, fix))
     return found
 
 
