@@ -9,11 +9,13 @@ from typing import Any
 from course.clinic.trace import LossTrace, Trace
 
 __all__ = [
+    "BroadcastFacts",
     "CutFacts",
     "Facts",
     "GroupFacts",
     "LeafFacts",
     "LossFacts",
+    "LossInputFacts",
     "ModuleFacts",
     "OptimizerFacts",
     "ParamFacts",
@@ -139,7 +141,8 @@ class UnitFacts:
     examples: int = 0
     alive: Any = None  # per unit: was it ever above zero
     stuck: Trace = field(default_factory=Trace)  # share of outputs within 1 % of a limit
-    is_output: bool = False
+    is_output: bool = False  # the model gives these values as they are
+    silent: int = 0  # looks at which all units were zero, since one was not
 
     @property
     def units(self) -> int:
@@ -190,6 +193,27 @@ class LossFacts:
 
 
 @dataclass
+class BroadcastFacts:
+    """A loss whose prediction and target had different shapes; "loss" is "" for a difference."""
+
+    loss: str
+    prediction: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass
+class LossInputFacts:
+    """What a loss function got that takes scores or logarithms."""
+
+    loss: str
+    looks: int = 0
+    probable: int = 0  # looks at which all of it were probabilities
+    classes: int = 0
+    activation: str = ""  # "softmax" or "sigmoid", if the graph says so
+    maker: str = ""  # the module that gave it
+
+
+@dataclass
 class ScalerFacts:
     """A gradient scaler over the run."""
 
@@ -216,7 +240,8 @@ class Facts:
     cuts: dict[str, CutFacts] = field(default_factory=dict)
     losses: dict[str, LossFacts] = field(default_factory=dict)
     scaler: ScalerFacts | None = None
-    broadcasts: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    broadcasts: dict[str, BroadcastFacts] = field(default_factory=dict)
+    loss_inputs: dict[str, LossInputFacts] = field(default_factory=dict)
     strangers: dict[str, int] = field(default_factory=dict)  # unwatched models that ran with gradients on
     grad_off_at: str = ""  # the line that last switched gradients off
     backwards: int = 0

@@ -32,6 +32,7 @@ CODES: dict[str, tuple[str, int]] = {
     "optimizer-in-loop": ("a new optimizer is made at every step, and the state of the last is lost", 4),
     "tied-twice": ("a parameter is updated more than once a step", 2),
     "broadcast-loss": ("prediction and target have different shapes, and the loss broadcasts them", 2),
+    "probabilities-in-loss": ("probabilities go into a loss that expects scores or logarithms", 2),
     "inputs-not-normalised": ("the inputs are far from zero mean and unit scale", 2),
     "accumulation-not-divided": ("accumulated gradients are summed, not averaged", 7),
     "clip-before-unscale": ("gradients are clipped while they are still scaled", 7),

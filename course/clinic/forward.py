@@ -17,7 +17,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from course.clinic.facts import ModuleFacts
+from course.clinic.facts import ModuleFacts, UnitFacts
 from course.clinic.numbers import is_finite
 from course.clinic.recorder import Recorder, quiet
 
@@ -33,6 +33,8 @@ class Forward:
         self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
+        self.outputs_by: dict[int, ModuleFacts] = {}  # the same of the outputs, until the next are there
+        self.active: dict[int, tuple[weakref.ref[torch.Tensor], UnitFacts]] = {}  # by activation functions
         self.count = 0
         self.inferring = False
         self.handles = [
@@ -48,11 +50,18 @@ class Forward:
         self.outputs.clear()
         self.inputs.clear()
         self.made_by.clear()
+        self.outputs_by.clear()
+        self.active.clear()
 
     @property
     def current(self) -> ModuleFacts | None:
         """The innermost watched module that is running."""
         return next((facts for _, facts in reversed(self.stack) if facts is not None), None)
+
+    def maker_of(self, output: torch.Tensor) -> ModuleFacts | None:
+        """Return the leaf that gave an output of the model."""
+        reference = self.outputs.get(id(output))
+        return self.outputs_by.get(id(output)) if reference is not None and reference() is output else None
 
     @quiet
     def enter(self, module: nn.Module, args: Any) -> None:
@@ -64,6 +73,7 @@ class Forward:
         facts = None if entry is None else entry[1]
         if not self.stack:
             self.made_by.clear()
+            self.active.clear()
         if not self.stack and not module.training and not torch.is_grad_enabled():
             self.inferring = True
             self._tell_inference(True)
@@ -130,6 +140,9 @@ class Forward:
         leaf = next(module.children(), None) is None
         if not self.stack:
             self.outputs = {id(t): weakref.ref(t) for t in tensors}
+            self.outputs_by = {id(t): self.made_by[id(t)] for t in tensors if id(t) in self.made_by}
+            for reference, unit in (self.active[id(t)] for t in tensors if id(t) in self.active):
+                unit.is_output = unit.is_output or id(reference()) in self.outputs
         if (leaf or not self.stack) and tensors:
             self._check_finite(module, facts, args, tensors)
             for tensor in tensors:
