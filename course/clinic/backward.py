@@ -12,8 +12,8 @@ from course.clinic.facts import LeafFacts, LossFacts
 from course.clinic.flow import Flow
 from course.clinic.forward import Forward
 from course.clinic.graph import leaves_of
-from course.clinic.owners import owner_of
 from course.clinic.numbers import dense
+from course.clinic.owners import owner_of
 from course.clinic.recorder import Recorder, quiet
 from course.clinic.sites import here
 
@@ -93,7 +93,7 @@ class Backward:
                 if tracked.fresh == 0 or watched.in_step:
                     again = tracked.used or (watched.in_step and tracked.fresh > 0)
                     tracked.residue = again and not empty
-                    tracked.held = gradient.data_ptr() if tracked.residue and not gradient.is_sparse else 0
+                    tracked.held = 0 if gradient is None or gradient.is_sparse else gradient.data_ptr()
                 elif empty:
                     tracked.residue = False
                     if tracked.site == self.where and watched.arrived:

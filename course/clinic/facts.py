@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from course.clinic.trace import LossTrace, Trace
 
@@ -177,6 +177,7 @@ class CutFacts:
     count: int = 0
     reach: frozenset[str] = frozenset()  # parameters behind it
     in_loss: int = 0  # losses in which its result took part
+    escaped: int = 0  # how often its result became a number or an array
 
 
 @dataclass
@@ -192,8 +193,7 @@ class LossFacts:
     without_grad_mode: bool = False
 
 
-@dataclass
-class BroadcastFacts:
+class BroadcastFacts(NamedTuple):
     """A loss whose prediction and target had different shapes; "loss" is "" for a difference."""
 
     loss: str

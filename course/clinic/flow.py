@@ -100,6 +100,8 @@ class Flow:
             return
         if not made and func in ESCAPES:
             self.last_cut = sorted(marks)[0]
+            for mark in marks:
+                self.recorder.facts.cuts[mark].escaped += 1
         for tensor in made:
             _remember(self._marks, tensor, marks)
 

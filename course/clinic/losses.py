@@ -25,8 +25,24 @@ TAKE = {
     F.kl_div: "softmax",
     F.binary_cross_entropy_with_logits: "sigmoid",
 }
-SHAPING = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Index", "Transpose", "T", "Permute")
-SHAPING += ("Alias", "UnsafeView", "Expand", "Clone", "ToCopy")  # none of them changes a value by much
+# What changes no value by much.
+SHAPING = [
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Select",
+    "Slice",
+    "Index",
+    "Transpose",
+    "T",
+    "Permute",
+    "Alias",
+    "UnsafeView",
+    "Expand",
+    "Clone",
+    "ToCopy",
+]
 MOST = 8
 
 
@@ -46,7 +62,9 @@ class Losses:
         if left.shape == right.shape:
             return
         loss = func in PAIRED and not _harmless(left, right)
-        if loss or (name in SUBTRACTS and self.forward.current is None and self._looks_broadcast(left, right)):
+        if loss or (
+            name in SUBTRACTS and self.forward.current is None and self._looks_broadcast(left, right)
+        ):
             prediction, target = (left, right) if left.requires_grad else (right, left)
             broadcasts = self.recorder.facts.broadcasts
             if len(broadcasts) < MOST:
@@ -77,7 +95,9 @@ class Losses:
         kind, node = TAKE[func], _maker(value)
         made = node.startswith(kind.capitalize())
         axis = -1 if func is F.kl_div or value.dim() < 2 else 1
-        likely = _sums_to_one(value.detach(), axis) if kind == "softmax" else made and _in_unit(value.detach())
+        likely = (
+            _sums_to_one(value.detach(), axis) if kind == "softmax" else made and _in_unit(value.detach())
+        )
         if not likely:
             return
         facts.probable += 1
@@ -98,7 +118,7 @@ def _maker(value: torch.Tensor) -> str:
     """Return the name of the function in the graph that gave these values, whatever their shape since."""
     node = value.grad_fn
     for _ in range(MOST):
-        if node is None or not node.name().removesuffix("0").removesuffix("Backward") in SHAPING:
+        if node is None or node.name().removesuffix("0").removesuffix("Backward") not in SHAPING:
             break
         node = node.next_functions[0][0]
     return "" if node is None else node.name()

@@ -184,9 +184,7 @@ class Recorder:
 
     # optimizers
 
-    def adopt_optimizer(
-        self, optimizer: torch.optim.Optimizer, made_at: str = ""
-    ) -> WatchedOptimizer | None:
+    def adopt_optimizer(self, optimizer: torch.optim.Optimizer, made_at: str = "") -> WatchedOptimizer | None:
         """Watch an optimizer; returns None where eight are watched already."""
         if id(optimizer) in self.optimizers:
             return self.optimizers[id(optimizer)]

@@ -14,7 +14,7 @@ LENGTHS = ("total_iters", "T_max", "step_size", "total_steps", "T_0", "milestone
 
 
 def _length(scheduler: LRScheduler) -> str:
-    """Return the argument by which a scheduler is told how long it is, as it was written; "" if there is none."""
+    """Return the argument that says how long a schedule is, as it was written; "" if there is none."""
     for name in LENGTHS:
         value = getattr(scheduler, name, None) or getattr(scheduler, f"_{name}", None)
         if value:

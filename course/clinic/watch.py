@@ -22,6 +22,7 @@ from course.clinic.schedulers import find_schedulers
 from course.clinic.signs import diagnose
 from course.clinic.sites import raised_at
 from course.clinic.steps import Steps
+from course.clinic.warned import Warned
 
 __all__ = ["Exam", "watch"]
 
@@ -140,6 +141,7 @@ class Exam:
         self._forward = Forward(self.recorder)
         self._steps = Steps(self.recorder)
         self._calls = Calls(self.recorder, self._forward)
+        self._warned = Warned()
         self._calls.__enter__()
         self._state = "open"
         _open.append(self)
@@ -156,6 +158,7 @@ class Exam:
         traceback: TracebackType | None,
     ) -> None:
         self._calls.close()
+        self._warned.close()
         self.recorder.finish()
         self._forward.close()
         self._steps.close()

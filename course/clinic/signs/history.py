@@ -104,7 +104,8 @@ def detached(facts: Facts) -> list[Finding]:
         evidence += f" The history ends in {', or in '.join(ends)}."
     elif facts.error and _failed(facts):
         where = f"{where}, {facts.error[2]}"
-    return [finding("detached", "error", where, evidence, _cure(cut, untouched, facts))]
+    fix = _cure(cut if len(cuts) == 1 else None, untouched, facts)
+    return [finding("detached", "error", where, evidence, fix)]
 
 
 def _ran(param: ParamFacts, facts: Facts) -> bool:
@@ -131,7 +132,7 @@ def _culprits(facts: Facts, missing: set[str]) -> list[CutFacts]:
     """
     cuts = [cut for cut in facts.cuts.values() if cut.reach & missing]
     leading = [cut for cut in cuts if cut.in_loss]
-    likely = leading or [cut for cut in cuts if cut.op in ESCAPED] or cuts
+    likely = leading or [cut for cut in cuts if cut.op in ESCAPED or cut.escaped] or cuts
     if not likely:
         return []
     first = max(likely, key=lambda c: (len(c.reach & missing), c.in_loss))
@@ -166,6 +167,8 @@ def _cure(cut: CutFacts | None, missing: list[ParamFacts], facts: Facts) -> str:
         return "loss.backward()  # on the loss itself: torch.tensor(loss) is a new tensor without history"
     if "arg" in op or op in ("gt()", "lt()", "ge()", "le()", "eq()", "long()", "int()", "bool()"):
         return "loss = F.cross_entropy(scores, target)  # from the scores: a decision has no gradient"
+    if cut is not None and (cut.escaped or op in ESCAPED) and re.search(r"tensor\(|from_numpy", cut.code):
+        return "keep the tensor itself: what goes through NumPy or a number comes back without its history"
     if op in ("numpy()", "a NumPy array", "tolist()"):
         return "compute it with torch instead of NumPy: loss = ((prediction - target) ** 2).mean()"
     if cut is not None and op in ("detach()", ".data"):

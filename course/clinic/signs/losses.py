@@ -48,7 +48,11 @@ def probabilities_in_loss(facts: Facts) -> list[Finding]:
         if seen.looks < 2 or seen.probable < seen.looks:
             continue
         single = seen.activation == "sigmoid"
-        values = "all values lay in [0, 1]" if single else f"the {seen.classes} values of a row were >= 0 and summed to 1"
+        values = (
+            "all values lay in [0, 1]"
+            if single
+            else f"the {seen.classes} values of a row were >= 0 and summed to 1"
+        )
         made_by = f" (from {seen.maker})" if seen.maker else ""
         evidence = f"At {share(seen.probable, seen.looks)} looks at what {seen.loss} got{made_by}, {values}: "
         consequence, fix = _wanted(seen)

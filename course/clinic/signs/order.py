@@ -61,7 +61,9 @@ def zero_grad_before_step(facts: Facts) -> list[Finding]:
                 " were cleared: only the last counts."
             )
             after = "optimizer.zero_grad()  # only after optimizer.step(), not at every backward"
-            found.append(finding("zero-grad-before-step", "warning", stepped(optimizer, facts), evidence, after))
+            found.append(
+                finding("zero-grad-before-step", "warning", stepped(optimizer, facts), evidence, after)
+            )
     return found
 
 
@@ -140,7 +142,9 @@ def accumulation_not_divided(facts: Facts) -> list[Finding]:
                 f" multiplied by {figure(factor)}: the gradient is {figure(factor * parts)} times the mean."
             )
             fix = f"(loss / {parts:.0f}).backward()  # the number of micro-batches"
-            found.append(finding("accumulation-not-divided", "warning", stepped(optimizer, facts), evidence, fix))
+            found.append(
+                finding("accumulation-not-divided", "warning", stepped(optimizer, facts), evidence, fix)
+            )
     return found
 
 

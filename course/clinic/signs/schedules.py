@@ -30,7 +30,9 @@ def zero_lr(facts: Facts) -> list[Finding]:
             evidence += f" {name} sets it: look at the factor that it computes."
             fix = f"let the factor of {name} be above 0: it multiplies lr (and // drops what / keeps)"
         elif built > 0:
-            evidence += f" It was {figure(built)} when the optimizer was made: something has set it to 0 since."
+            evidence += (
+                f" It was {figure(built)} when the optimizer was made: something has set it to 0 since."
+            )
             fix = "mend the line that sets group['lr'] (with / in place of //): it is 0 at every step"
         else:
             fix = f"{optimizer.name}(..., lr=1e-3)  # where the optimizer is made"
@@ -68,7 +70,9 @@ def _longer(optimizer: OptimizerFacts) -> str:
     if not optimizer.scheduled:
         return "mend the line that sets group['lr']: let it end above 0, or the training end with it"
     if option in COUNTED:
-        return f"{name}(optimizer, {option}={optimizer.steps})  # not {given}: scheduler.step() is what counts"
+        return (
+            f"{name}(optimizer, {option}={optimizer.steps})  # not {given}: scheduler.step() is what counts"
+        )
     if length:
         return f"scheduler.step()  # once an epoch, not once a batch: {length} of {name} counts its calls"
     return f"scheduler.step()  # once an epoch; or let {name} last {optimizer.steps} of its calls"
@@ -85,9 +89,12 @@ def warming_up(optimizer: OptimizerFacts) -> tuple[str, str] | None:
     option, _, given = length.partition("=")
     evidence = f"{name} is still warming up: it has come to {figure(rate)} of {figure(optimizer.base_lr)}."
     if option in COUNTED:
-        fix = f"{option}={max(1, optimizer.steps // 10)}  # in {name}: {given} outlasts the {optimizer.steps} steps"
-        return evidence, fix
-    return evidence, f"shorten the warmup of {name}, or call scheduler.step() after every step: it counts calls"
+        tenth = max(1, optimizer.steps // 10)
+        return evidence, f"{option}={tenth}  # in {name}: {given} outlasts the {optimizer.steps} steps"
+    return (
+        evidence,
+        f"shorten the warmup of {name}, or call scheduler.step() after every step: it counts calls",
+    )
 
 
 def squared(optimizer: OptimizerFacts, facts: Facts) -> Finding | None:

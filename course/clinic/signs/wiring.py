@@ -176,8 +176,7 @@ def tied_twice(facts: Facts) -> list[Finding]:
     across = [p for p in facts.params if _in_turn([facts.optimizers[o] for o in {o for o, _ in p.listed}])]
     if across:
         who = [made(facts.optimizers[o], facts) for o in sorted({o for p in across for o, _ in p.listed})]
-        evidence = (
-            f"More than one optimizer ({'; '.join(who[:3])}) holds {count(len(across), 'parameter')} and steps them."
-        )
+        held = count(len(across), "parameter")
+        evidence = f"More than one optimizer ({'; '.join(who[:3])}) holds {held} and steps them."
         found.append(finding("tied-twice", "warning", where_params(across, facts), evidence, fix))
     return found
