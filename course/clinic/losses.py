@@ -26,23 +26,8 @@ TAKE = {
     F.binary_cross_entropy_with_logits: "sigmoid",
 }
 # What changes no value by much.
-SHAPING = [
-    "View",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Select",
-    "Slice",
-    "Index",
-    "Transpose",
-    "T",
-    "Permute",
-    "Alias",
-    "UnsafeView",
-    "Expand",
-    "Clone",
-    "ToCopy",
-]
+SHAPING = {"View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Index", "Transpose", "T", "Permute"}
+SHAPING |= {"Alias", "UnsafeView", "Expand", "Clone", "ToCopy"}
 MOST = 8
 
 
@@ -118,7 +103,7 @@ def _maker(value: torch.Tensor) -> str:
     """Return the name of the function in the graph that gave these values, whatever their shape since."""
     node = value.grad_fn
     for _ in range(MOST):
-        if node is None or node.name().removesuffix("0").removesuffix("Backward") not in SHAPING:
+        if node is None or node.name().rstrip("0123456789").removesuffix("Backward") not in SHAPING:
             break
         node = node.next_functions[0][0]
     return "" if node is None else node.name()

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from course.clinic.facts import Facts, GroupFacts, ModuleFacts, OptimizerFacts, ParamFacts
+from course.clinic.owners import moody_in
 from course.clinic.succession import predecessor, succeed
 
 __all__ = ["Recorder", "Tracked", "WatchedOptimizer", "quiet"]
@@ -149,7 +150,7 @@ class Recorder:
                 facts.leaf = next(module.children(), None) is None
                 facts.weighted = next(module.parameters(recurse=False), None) is not None
                 if module is model:
-                    facts.moody = _moody(model)
+                    facts.moody = moody_in(model)
                 self.modules[id(module)] = (module, facts)
                 self.facts.modules[full] = facts
                 for own, param in module.named_parameters(recurse=False):
@@ -292,15 +293,3 @@ def _group_facts(group: dict[str, Any]) -> GroupFacts:
     decay = group.get("weight_decay", 0.0)
     rate = float(group.get("lr", math.nan))
     return GroupFacts(len(group["params"]), float(decay or 0.0), float(group.get("momentum") or 0.0), rate)
-
-
-def _moody(model: nn.Module) -> tuple[str, ...]:
-    """Return the modules that behave otherwise in evaluation mode."""
-    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, kinds)
-        and float(getattr(module, "p", 1.0)) > 0
-        and getattr(module, "track_running_stats", True)
-    )

@@ -24,13 +24,10 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}
     said = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
     if facts.trouble and not said:
-        return f"clinic: {_at_a_loss(facts)} {watched}"
+        if facts.blind:
+            return f"clinic: could not look at {watched}: {facts.trouble[0]}"
+        return f"clinic: stumbled, and found nothing in what it saw of {watched}"
     return f"clinic: {said or 'nothing found'} in {watched}"
-
-
-def _at_a_loss(facts: Facts) -> str:
-    """Say how little the clinic knows, where it stumbled and found nothing."""
-    return f"could not look at ({facts.trouble[0]})" if facts.blind else "stumbled, and found nothing else in"
 
 
 def text(findings: Sequence[Finding], facts: Facts) -> str:

@@ -83,13 +83,20 @@ class Steps:
         watched.in_step = False
         facts = watched.facts
         facts.closure = facts.closure or watched.closure
-        with torch.no_grad():
-            if watched.closure:
-                _read_gradients(self.recorder, watched)
-            if watched.before:
-                _read_updates(watched)
-            if watched.deep or on_cpu(watched):
-                take_witness(watched)
+        try:
+            with torch.no_grad():
+                if watched.closure:
+                    _read_gradients(self.recorder, watched)
+                if watched.before:
+                    _read_updates(watched)
+                if watched.deep or on_cpu(watched):
+                    take_witness(watched)
+        finally:
+            self._count(watched)
+
+    def _count(self, watched: WatchedOptimizer) -> None:
+        """Count the step, and begin the next."""
+        facts = watched.facts
         facts.steps += 1
         facts.last_turn = self.recorder.facts.steps
         for tracked in watched.tracked:

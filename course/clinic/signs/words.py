@@ -71,7 +71,7 @@ def who(optimizer: OptimizerFacts, facts: Facts) -> str:
 
 
 def made(optimizer: OptimizerFacts, facts: Facts) -> str:
-    """Name an optimizer, and the line that made it; the line that steps it, if it was made before the watch."""
+    """Name an optimizer, and the line that made it; the line that steps it, if it was made before."""
     return ", ".join(filter(None, (who(optimizer, facts), optimizer.made_at or optimizer.stepped_at)))
 
 
