@@ -138,3 +138,33 @@ def test_what_looks_meant_is_not_to_be_undone() -> None:
     (found,) = exam.findings
     assert (found.code, found.severity) == ("frozen", "note")
     assert found.fix.startswith("nothing, if it is meant")
+
+
+def test_optimizers_made_in_a_watched_loop_are_one(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    x = torch.randn(32, 3)
+    with clinic.watch(model, torch.optim.Adam(model.parameters(), lr=1e-2)) as exam:
+        for _ in range(20):
+            optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+            optimizer.zero_grad()
+            F.mse_loss(model(x), x.sum(1, keepdim=True)).backward()
+            optimizer.step()
+    assert [f.code for f in exam.findings] == ["optimizer-in-loop"]
+    assert "in 20 steps of Adam" in capsys.readouterr().out
+
+
+def test_two_optimizers_that_step_in_turn_are_two() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    both = [torch.optim.Adam(model.parameters(), lr=1e-2) for _ in range(2)]
+    x = torch.randn(32, 3)
+    with clinic.watch(model, both, quiet=True) as exam:
+        for step in range(20):
+            both[step % 2].zero_grad()
+            F.mse_loss(model(x), x.sum(1, keepdim=True)).backward()
+            both[step % 2].step()
+    codes = [f.code for f in exam.findings]
+    assert codes[0] == "tied-twice"
+    assert "optimizer-in-loop" not in codes
+    assert len(exam.facts.optimizers) == 2
