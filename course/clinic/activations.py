@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -54,10 +55,12 @@ class Activations:
             if len(units) >= MOST_UNITS:
                 return
             facts = units[where] = UnitFacts(where, kind, len(units))
+        self.forward.active[id(made)] = (weakref.ref(made), facts)
         made = made.detach()
         if kind == "relu":
             over = (0, 2, 3) if made.dim() == 4 else tuple(range(made.dim() - 1))
             alive = (made > 0).any(dim=over) if made.dim() != 4 else (made > 0).amax(dim=over)
+            facts.silent = 0 if bool(alive.any()) else facts.silent + 1
             facts.examples += made.numel() // max(1, alive.numel())
             if facts.alive is None or facts.alive.shape == alive.shape:
                 facts.alive = alive if facts.alive is None else facts.alive | alive

@@ -12,6 +12,7 @@ from course.clinic.facts import LeafFacts, LossFacts
 from course.clinic.flow import Flow
 from course.clinic.forward import Forward
 from course.clinic.graph import leaves_of
+from course.clinic.numbers import dense
 from course.clinic.owners import owner_of
 from course.clinic.recorder import Recorder, quiet
 from course.clinic.sites import here
@@ -62,7 +63,7 @@ class Backward:
 
     def _read_value(self, loss: LossFacts, root: torch.Tensor) -> None:
         recorder = self.recorder
-        if root.numel() != 1 or not (recorder.deep or root.device.type == "cpu"):
+        if root.numel() != 1 or root.is_complex() or not (recorder.deep or root.device.type == "cpu"):
             return
         value = float(root.detach()) / (recorder.scale or 1.0)
         if math.isinf(value) and max(recorder.scale or 1.0, self.flow.factor(root)) > 1:
@@ -88,10 +89,11 @@ class Backward:
         for watched in self.recorder.order:
             for tracked in watched.tracked:
                 gradient = tracked.param.grad
-                empty = gradient is None or not bool(_values(gradient).any())
+                empty = gradient is None or not bool(dense(gradient).any())
                 if tracked.fresh == 0 or watched.in_step:
                     again = tracked.used or (watched.in_step and tracked.fresh > 0)
                     tracked.residue = again and not empty
+                    tracked.held = 0 if gradient is None or gradient.is_sparse else gradient.data_ptr()
                 elif empty:
                     tracked.residue = False
                     if tracked.site == self.where and watched.arrived:
@@ -150,14 +152,9 @@ class Backward:
             for tracked in watched.tracked:
                 if tracked.fresh and tracked.param.grad is not None:
                     tracked.site = self.where
-                    gradients.append(_values(tracked.param.grad))
+                    gradients.append(dense(tracked.param.grad))
             if gradients:
-                watched.arrived = float(torch.nn.utils.get_total_norm(gradients).float())
-
-
-def _values(gradient: torch.Tensor) -> torch.Tensor:
-    gradient = gradient.detach()
-    return gradient.coalesce().values() if gradient.is_sparse else gradient
+                watched.arrived = float(torch.nn.utils.get_total_norm(gradients))
 
 
 def _number(given: Any) -> float:

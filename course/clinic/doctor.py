@@ -24,6 +24,7 @@ from torch import nn
 from course.clinic.finding import Finding
 from course.clinic.recorder import Recorder
 from course.clinic.schedulers import find_schedulers
+from course.clinic.sites import here
 from course.clinic.watch import Exam
 
 __all__ = ["SECONDS", "UsageError", "Visit", "examine"]
@@ -61,7 +62,10 @@ class Visit:
 
     @property
     def code(self) -> int:
-        """The exit code: 1 for an error finding or a script that could not be examined, else 0."""
+        """The exit code: 1 for an error finding or a script that could not be examined, 2 for a clinic that
+        could not look, else 0."""
+        if not self.trouble and not self.findings and self.exam.facts.blind:
+            return 2
         return int(bool(self.trouble) or any(f.severity == "error" for f in self.findings))
 
 
@@ -197,7 +201,7 @@ def _adopting(recorder: Recorder, module: types.ModuleType) -> Iterator[None]:
 
     def init(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        recorder.adopt_optimizer(self)
+        recorder.adopt_optimizer(self, here()[0])
 
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     recorder.root_of = lambda inner: _root_of(inner, module)

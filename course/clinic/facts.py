@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from course.clinic.trace import LossTrace, Trace
 
 __all__ = [
+    "BroadcastFacts",
     "CutFacts",
     "Facts",
     "GroupFacts",
     "LeafFacts",
     "LossFacts",
+    "LossInputFacts",
     "ModuleFacts",
     "OptimizerFacts",
     "ParamFacts",
@@ -57,6 +60,7 @@ class GroupFacts:
     size: int
     weight_decay: float = 0.0
     momentum: float = 0.0
+    built_lr: float = math.nan  # when the optimizer was taken in
     lr: Trace = field(default_factory=Trace)
     zero_steps: int = 0
     tiny_steps: int = 0  # steps at less than 1e-5 of the highest rate before
@@ -69,6 +73,11 @@ class OptimizerFacts:
 
     name: str
     adaptive: bool = False
+    made_at: str = ""  # the line that built it, if it was built meanwhile
+    stepped_at: str = ""  # the line of its first step
+    remade: int = 0  # how often it was built anew, with the same parameters, after it had stepped
+    first_turn: int = 0  # of the steps of all optimizers, the number of its first
+    last_turn: int = 0
     groups: list[GroupFacts] = field(default_factory=list)
     steps: int = 0
     closure: bool = False
@@ -86,10 +95,13 @@ class OptimizerFacts:
     kept: Trace = field(default_factory=Trace)  # applied / arrived, scaling removed
     ratio: Trace = field(default_factory=Trace)  # norm of the update / norm of the weights
     pull: Trace = field(default_factory=Trace)  # norm of the gradient / norm of the weights
+    speed: Trace = field(default_factory=Trace)  # ratio / learning rate of the same step, where that is not 0
     bad_gradient: tuple[int, str] | None = None  # step and parameter of the first non-finite gradient
     clip_before_unscale: Trace = field(default_factory=Trace)
     early_schedulers: dict[str, int] = field(default_factory=dict)  # scheduler steps before the first step
     scheduled: bool = False
+    schedulers: dict[str, str] = field(default_factory=dict)  # class, and its length as it was given
+    base_lr: float = 0.0  # the rate that its schedulers start from
     written: int = 0  # steps before which something else had written to the parameters
     reverted: int = 0  # of these: back to a value from before, or far away
     written_what: str = ""
@@ -129,7 +141,8 @@ class UnitFacts:
     examples: int = 0
     alive: Any = None  # per unit: was it ever above zero
     stuck: Trace = field(default_factory=Trace)  # share of outputs within 1 % of a limit
-    is_output: bool = False
+    is_output: bool = False  # the model gives these values as they are
+    silent: int = 0  # looks at which all units were zero, since one was not
 
     @property
     def units(self) -> int:
@@ -164,6 +177,7 @@ class CutFacts:
     count: int = 0
     reach: frozenset[str] = frozenset()  # parameters behind it
     in_loss: int = 0  # losses in which its result took part
+    escaped: int = 0  # how often its result became a number or an array
 
 
 @dataclass
@@ -177,6 +191,26 @@ class LossFacts:
     unhistoried: int = 0  # losses without a graph behind them
     given: bool = False  # backward got a gradient argument
     without_grad_mode: bool = False
+
+
+class BroadcastFacts(NamedTuple):
+    """A loss whose prediction and target had different shapes; "loss" is "" for a difference."""
+
+    loss: str
+    prediction: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass
+class LossInputFacts:
+    """What a loss function got that takes scores or logarithms."""
+
+    loss: str
+    looks: int = 0
+    probable: int = 0  # looks at which all of it were probabilities
+    classes: int = 0
+    activation: str = ""  # "softmax" or "sigmoid", if the graph says so
+    maker: str = ""  # the module that gave it
 
 
 @dataclass
@@ -206,7 +240,8 @@ class Facts:
     cuts: dict[str, CutFacts] = field(default_factory=dict)
     losses: dict[str, LossFacts] = field(default_factory=dict)
     scaler: ScalerFacts | None = None
-    broadcasts: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    broadcasts: dict[str, BroadcastFacts] = field(default_factory=dict)
+    loss_inputs: dict[str, LossInputFacts] = field(default_factory=dict)
     strangers: dict[str, int] = field(default_factory=dict)  # unwatched models that ran with gradients on
     grad_off_at: str = ""  # the line that last switched gradients off
     backwards: int = 0
@@ -219,6 +254,11 @@ class Facts:
     def steps(self) -> int:
         """Steps taken, of all optimizers."""
         return sum(o.steps for o in self.optimizers)
+
+    @property
+    def blind(self) -> bool:
+        """Whether the clinic itself stumbled, and has looked at no parameter."""
+        return bool(self.trouble) and not any(p.looked or p.gradient.count for p in self.params)
 
     @property
     def listed(self) -> list[ParamFacts]:

@@ -1,5 +1,5 @@
-"""How tensors flow from one torch call to the next: where history is cut, where shapes are broadcast, which
-factors the loss carries, what the activations do. Only in deep steps.
+"""How tensors flow from one torch call to the next: where history is cut, what goes into the loss functions,
+which factors the loss carries, what the activations do. Only in deep steps.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from course.clinic.activations import KINDS, Activations
 from course.clinic.facts import CutFacts
 from course.clinic.forward import Forward
 from course.clinic.graph import reach_of
+from course.clinic.losses import Losses
 from course.clinic.recorder import Recorder, quiet
 from course.clinic.sites import here
 
@@ -30,11 +30,9 @@ ESCAPES = {
     torch.Tensor.__float__: "float()",
     torch.Tensor.__array__: "a NumPy array",
 }
-LOSSES = {F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.kl_div, F.poisson_nll_loss}
 DIVIDES = {"div", "div_", "__truediv__", "__itruediv__", "true_divide"}
 MULTIPLIES = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply"}
 CARRIES = {"mean", "sum", "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "squeeze", "neg"}
-SUBTRACTS = {"sub", "__sub__", "__rsub__", "rsub", "subtract"}
 NO_CUT = {
     "ones_like",
     "zeros_like",
@@ -53,6 +51,7 @@ class Flow:
     def __init__(self, recorder: Recorder, forward: Forward) -> None:
         self.recorder, self.forward = recorder, forward
         self.activations = Activations(recorder, forward)
+        self.losses = Losses(recorder, forward)
         self.last_cut = ""
         self._marks: dict[int, tuple[weakref.ref[torch.Tensor], frozenset[str]]] = {}
         self._factors: dict[int, tuple[weakref.ref[torch.Tensor], float]] = {}
@@ -89,7 +88,7 @@ class Flow:
             self._cut(_call(func, name), given, made)
         if len(made) == 1:
             self._carry_factor(name, args, given, made[0])
-            self._broadcast(func, name, args, made[0])
+            self.losses.note(func, name, args)
             if func in KINDS and self.forward.current is not None:
                 self.activations.note(KINDS[func], made[0])
 
@@ -101,6 +100,8 @@ class Flow:
             return
         if not made and func in ESCAPES:
             self.last_cut = sorted(marks)[0]
+            for mark in marks:
+                self.recorder.facts.cuts[mark].escaped += 1
         for tensor in made:
             _remember(self._marks, tensor, marks)
 
@@ -133,33 +134,6 @@ class Flow:
             return
         if factor != 1.0:
             _remember(self._factors, made, factor)
-
-    def _broadcast(self, func: Callable[..., Any], name: str, args: Any, made: torch.Tensor) -> None:
-        if len(args) < 2 or not all(isinstance(a, torch.Tensor) for a in args[:2]):
-            return
-        left, right = args[:2]
-        if left.shape == right.shape:
-            return
-        if func in LOSSES or (
-            name in SUBTRACTS and self.forward.current is None and self._looks_broadcast(left, right)
-        ):
-            where, _ = here()
-            pair = (tuple(left.shape), tuple(right.shape))
-            if len(self.recorder.facts.broadcasts) < 8:
-                self.recorder.facts.broadcasts.setdefault(where, (name, *pair))
-
-    def _looks_broadcast(self, left: torch.Tensor, right: torch.Tensor) -> bool:
-        """Whether a difference of these is a loss whose shapes do not fit."""
-        if left.requires_grad == right.requires_grad:
-            return False
-        small, large = sorted((tuple(left.shape), tuple(right.shape)), key=len)
-        if (len(small), len(large)) == (1, 2):
-            return large == (small[0], 1) and small[0] > 1
-        guess = left if left.requires_grad else right
-        reference = self.forward.outputs.get(id(guess))
-        if reference is None or reference() is not guess or (len(small), len(large)) != (2, 2):
-            return False
-        return small[0] == large[0] and 1 in (small[1], large[1]) and small[0] > 1
 
 
 def _recall(

@@ -6,7 +6,6 @@ during the watch is the same as without.
 
 from __future__ import annotations
 
-import math
 import weakref
 from typing import Any
 
@@ -18,7 +17,8 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from course.clinic.facts import ModuleFacts
+from course.clinic.facts import ModuleFacts, UnitFacts
+from course.clinic.numbers import is_finite
 from course.clinic.recorder import Recorder, quiet
 
 __all__ = ["Forward"]
@@ -33,6 +33,8 @@ class Forward:
         self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
+        self.outputs_by: dict[int, ModuleFacts] = {}  # the same of the outputs, until the next are there
+        self.active: dict[int, tuple[weakref.ref[torch.Tensor], UnitFacts]] = {}  # by activation functions
         self.count = 0
         self.inferring = False
         self.handles = [
@@ -48,11 +50,18 @@ class Forward:
         self.outputs.clear()
         self.inputs.clear()
         self.made_by.clear()
+        self.outputs_by.clear()
+        self.active.clear()
 
     @property
     def current(self) -> ModuleFacts | None:
         """The innermost watched module that is running."""
         return next((facts for _, facts in reversed(self.stack) if facts is not None), None)
+
+    def maker_of(self, output: torch.Tensor) -> ModuleFacts | None:
+        """Return the leaf that gave an output of the model."""
+        reference = self.outputs.get(id(output))
+        return self.outputs_by.get(id(output)) if reference is not None and reference() is output else None
 
     @quiet
     def enter(self, module: nn.Module, args: Any) -> None:
@@ -64,6 +73,7 @@ class Forward:
         facts = None if entry is None else entry[1]
         if not self.stack:
             self.made_by.clear()
+            self.active.clear()
         if not self.stack and not module.training and not torch.is_grad_enabled():
             self.inferring = True
             self._tell_inference(True)
@@ -130,6 +140,9 @@ class Forward:
         leaf = next(module.children(), None) is None
         if not self.stack:
             self.outputs = {id(t): weakref.ref(t) for t in tensors}
+            self.outputs_by = {id(t): self.made_by[id(t)] for t in tensors if id(t) in self.made_by}
+            for reference, unit in (self.active[id(t)] for t in tensors if id(t) in self.active):
+                unit.is_output = unit.is_output or id(reference()) in self.outputs
         if (leaf or not self.stack) and tensors:
             self._check_finite(module, facts, args, tensors)
             for tensor in tensors:
@@ -146,11 +159,11 @@ class Forward:
         """See whether what came out is finite, in a sample: whatever is not soon spreads over all columns."""
         if facts.bad is not None or not (self.recorder.deep or results[0].device.type == "cpu"):
             return
-        if all(_finite(_sample(t)) for t in results if t.is_floating_point()):
+        if all(is_finite(_sample(t)) for t in results if t.is_floating_point() or t.is_complex()):
             return
         step = self.recorder.facts.steps + 1
-        spoilt = [t for t in _tensors(args) if t.is_floating_point() and not _finite(t.detach())]
-        if any(not _finite(p.detach()) for p in module.parameters()):
+        spoilt = [t for t in _tensors(args) if t.is_floating_point() and not is_finite(t.detach())]
+        if any(not is_finite(p.detach()) for p in module.parameters()):
             facts.bad = (step, "weights")
         elif not spoilt:
             facts.bad = (step, "itself")
@@ -166,7 +179,7 @@ class Forward:
             output, maker = reference(), self.made_by.get(key)
             if output is None or maker is None or maker.bad is not None or not output.is_floating_point():
                 continue
-            if not _finite(output.detach()):
+            if not is_finite(output.detach()):
                 maker.bad = (self.recorder.facts.steps + 1, "itself")
 
     def _remember(self, args: Any, kwargs: Any) -> None:
@@ -183,7 +196,7 @@ class Forward:
             return
         value = args[0].detach()
         if value.is_floating_point() and value.numel():
-            value = value.float()
+            value = value if value.dtype == torch.float64 else value.float()
             columns = value.square().mean(0).sqrt() if value.dim() == 2 else value.square().mean().sqrt()
             step = self.recorder.facts.steps + 1
             facts.rms.add(step, float(columns.max()))
@@ -199,11 +212,6 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     elif not isinstance(value, list | tuple):
         return []
     return [item for item in value if isinstance(item, torch.Tensor)]
-
-
-def _finite(value: torch.Tensor) -> bool:
-    """Whether every element is finite; the sum tells at once, unless it overflows itself."""
-    return math.isfinite(float(value.sum())) or bool(torch.isfinite(value).all())
 
 
 def _sample(value: torch.Tensor) -> torch.Tensor:

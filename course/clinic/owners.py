@@ -1,4 +1,4 @@
-"""Whose tensor is this? Names for tensors that no watched model registers."""
+"""Whose tensor is this? Names for tensors that no watched model registers, and what else a model holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 if TYPE_CHECKING:
     from course.clinic.recorder import Recorder
 
-__all__ = ["hidden_in", "owner_of"]
+__all__ = ["hidden_in", "moody_in", "owner_of"]
 
 DEPTH, WIDTH = 3, 64
 
@@ -59,3 +59,15 @@ def _search(name: str, value: Any, depth: int, found: list[tuple[str, torch.Tens
     elif depth and isinstance(value, dict):
         for key, item in list(value.items())[:WIDTH]:
             _search(f"{name}[{key!r}]", item, depth - 1, found)
+
+
+def moody_in(model: nn.Module) -> tuple[str, ...]:
+    """Return the modules that behave otherwise in evaluation mode."""
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+        and float(getattr(module, "p", 1.0)) > 0
+        and getattr(module, "track_running_stats", True)
+    )

@@ -7,6 +7,7 @@ are counted. So the cost per step falls, and the memory does not grow with the s
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,12 @@ import torch
 from torch import nn
 
 from course.clinic.facts import Facts, GroupFacts, ModuleFacts, OptimizerFacts, ParamFacts
+from course.clinic.owners import moody_in
+from course.clinic.succession import predecessor, succeed
 
 __all__ = ["Recorder", "Tracked", "WatchedOptimizer", "quiet"]
 
+_transforming = torch._C._functorch.peek_interpreter_stack  # the innermost of vmap, grad, ...; or None
 MOST_OPTIMIZERS = 8
 PATIENCE = 64  # backward calls without a step after which a deep look ends
 
@@ -36,8 +40,8 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def inner(self: Any, *args: Any) -> None:
         recorder: Recorder = self.recorder
-        if torch.compiler.is_compiling() or recorder.busy:
-            return  # what is being compiled is traced as if it were not watched
+        if recorder.busy or torch.compiler.is_compiling() or _transforming() is not None:
+            return  # what is compiled or transformed is traced as if it were not watched
         recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
@@ -53,13 +57,14 @@ def quiet(method: Callable[..., None]) -> Callable[..., None]:
 class Tracked:
     """A parameter, and the state of its gradient between backward and step."""
 
-    __slots__ = ("facts", "fresh", "param", "residue", "site", "used")
+    __slots__ = ("facts", "fresh", "held", "param", "residue", "site", "used")
 
     def __init__(self, param: torch.Tensor, facts: ParamFacts) -> None:
         self.param, self.facts = param, facts
         self.fresh = 0  # accumulations since the last step
         self.used = False  # a step has used what is in .grad
         self.residue = False  # and something was added to that
+        self.held = 0  # where in memory what was in .grad stood, when residue was noted
         self.site = ""
 
 
@@ -103,6 +108,7 @@ class Recorder:
         self.models: dict[str, nn.Module] = {}
         self.optimizers: dict[int, WatchedOptimizer] = {}
         self.order: list[WatchedOptimizer] = []
+        self.superseded: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self.strangers: dict[int, weakref.ref[nn.Module]] = {}
         self.handles: list[Any] = []
         self.scale: float | None = None
@@ -114,8 +120,9 @@ class Recorder:
 
     def stumbled(self, what: str, error: Exception) -> None:
         """Note an error of the clinic itself."""
-        if len(self.facts.trouble) < 5:
-            self.facts.trouble.append(f"{what}: {type(error).__name__}: {error}")
+        said = f"{what}: {type(error).__name__}: {' '.join(str(error).split())}"
+        if len(self.facts.trouble) < 5 and said not in self.facts.trouble:
+            self.facts.trouble.append(said)
 
     @property
     def stepping(self) -> bool:
@@ -143,7 +150,7 @@ class Recorder:
                 facts.leaf = next(module.children(), None) is None
                 facts.weighted = next(module.parameters(recurse=False), None) is not None
                 if module is model:
-                    facts.moody = _moody(model)
+                    facts.moody = moody_in(model)
                 self.modules[id(module)] = (module, facts)
                 self.facts.modules[full] = facts
                 for own, param in module.named_parameters(recurse=False):
@@ -178,13 +185,16 @@ class Recorder:
 
     # optimizers
 
-    def adopt_optimizer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
+    def adopt_optimizer(self, optimizer: torch.optim.Optimizer, made_at: str = "") -> WatchedOptimizer | None:
         """Watch an optimizer; returns None where eight are watched already."""
         if id(optimizer) in self.optimizers:
             return self.optimizers[id(optimizer)]
+        before = predecessor(self, optimizer, made_at)
+        if before is not None:
+            return succeed(self, before, optimizer)
         if len(self.optimizers) >= MOST_OPTIMIZERS:
             return None
-        facts = OptimizerFacts(type(optimizer).__name__, adaptive=_adaptive(optimizer))
+        facts = OptimizerFacts(type(optimizer).__name__, adaptive=_adaptive(optimizer), made_at=made_at)
         watched = WatchedOptimizer(optimizer, facts)
         self.order.append(watched)
         self.optimizers[id(optimizer)] = watched
@@ -281,16 +291,5 @@ def _adaptive(optimizer: torch.optim.Optimizer) -> bool:
 
 def _group_facts(group: dict[str, Any]) -> GroupFacts:
     decay = group.get("weight_decay", 0.0)
-    return GroupFacts(len(group["params"]), float(decay or 0.0), float(group.get("momentum") or 0.0))
-
-
-def _moody(model: nn.Module) -> tuple[str, ...]:
-    """Return the modules that behave otherwise in evaluation mode."""
-    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, kinds)
-        and float(getattr(module, "p", 1.0)) > 0
-        and getattr(module, "track_running_stats", True)
-    )
+    rate = float(group.get("lr", math.nan))
+    return GroupFacts(len(group["params"]), float(decay or 0.0), float(group.get("momentum") or 0.0), rate)

@@ -23,6 +23,10 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     watched = f"{steps} of {who} on {what} ({size:,} values)"
     counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}
     said = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
+    if facts.trouble and not said:
+        if facts.blind:
+            return f"clinic: could not look at {watched}: {facts.trouble[0]}"
+        return f"clinic: stumbled, and found nothing in what it saw of {watched}"
     return f"clinic: {said or 'nothing found'} in {watched}"
 
 
@@ -36,7 +40,8 @@ def text(findings: Sequence[Finding], facts: Facts) -> str:
         lines += _wrapped(one.evidence)
         lines.append(f"    fix: {one.fix}")
         lines.append(f"    lesson {one.lesson:02d}")
-    lines += [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
+    if findings or not facts.blind:
+        lines += [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
     return "\n".join(lines)
 
 

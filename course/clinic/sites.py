@@ -6,11 +6,12 @@ import contextlib
 import linecache
 import os
 import sys
+import warnings
 from types import FrameType, TracebackType
 
 import torch
 
-__all__ = ["Site", "here", "raised_at"]
+__all__ = ["Site", "here", "outside", "raised_at"]
 
 Site = tuple[str, str]  # "train.py:12" and the text of that line
 
@@ -18,16 +19,23 @@ _INSIDE = (
     os.path.dirname(torch.__file__) + os.sep,
     os.path.dirname(__file__) + os.sep,
     contextlib.__file__,
+    warnings.__file__,
     "<frozen",
 )
 NOWHERE: Site = ("", "")
 
 
-def here() -> Site:
-    """Return the line that is running now."""
+def outside() -> FrameType | None:
+    """Return the innermost running frame of the user's code."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame = frame.f_back
+    return frame
+
+
+def here() -> Site:
+    """Return the line that is running now."""
+    frame = outside()
     return NOWHERE if frame is None else _site(frame.f_code.co_filename, frame.f_lineno)
 
 

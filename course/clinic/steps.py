@@ -10,7 +10,9 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from course.clinic.facts import OptimizerFacts
+from course.clinic.numbers import as_floats, dense, is_finite, norm
 from course.clinic.recorder import Recorder, Tracked, WatchedOptimizer, quiet
+from course.clinic.sites import here
 from course.clinic.witness import compare_witness, on_cpu, take_witness
 
 __all__ = ["Steps"]
@@ -53,6 +55,7 @@ class Steps:
         facts = watched.facts
         if facts.steps == 0:
             _count_early(watched)
+            facts.stepped_at, facts.first_turn = here()[0], recorder.facts.steps + 1
         _read_rates(watched)
         with torch.no_grad():
             if watched.deep or on_cpu(watched):
@@ -80,14 +83,22 @@ class Steps:
         watched.in_step = False
         facts = watched.facts
         facts.closure = facts.closure or watched.closure
-        with torch.no_grad():
-            if watched.closure:
-                _read_gradients(self.recorder, watched)
-            if watched.before:
-                _read_updates(watched)
-            if watched.deep or on_cpu(watched):
-                take_witness(watched)
+        try:
+            with torch.no_grad():
+                if watched.closure:
+                    _read_gradients(self.recorder, watched)
+                if watched.before:
+                    _read_updates(watched)
+                if watched.deep or on_cpu(watched):
+                    take_witness(watched)
+        finally:
+            self._count(watched)
+
+    def _count(self, watched: WatchedOptimizer) -> None:
+        """Count the step, and begin the next."""
+        facts = watched.facts
         facts.steps += 1
+        facts.last_turn = self.recorder.facts.steps
         for tracked in watched.tracked:
             tracked.facts.steps += 1
             tracked.used = tracked.param.grad is not None
@@ -111,7 +122,9 @@ def _read_rates(watched: WatchedOptimizer) -> None:
         rate = float(group.get("lr", math.nan))
         if math.isnan(rate):
             continue
-        watched.facts.scheduled = watched.facts.scheduled or "initial_lr" in group
+        if "initial_lr" in group:
+            watched.facts.scheduled = True
+            watched.facts.base_lr = max(watched.facts.base_lr, float(group["initial_lr"]))
         peak = max(facts.lr.high, 0.0)
         facts.lr.add(step, rate)
         if rate == 0:
@@ -123,15 +136,6 @@ def _read_rates(watched: WatchedOptimizer) -> None:
             facts.tiny_steps, facts.tiny_from = 0, None
 
 
-def _dense(gradient: torch.Tensor) -> torch.Tensor:
-    gradient = gradient.detach()
-    return gradient.coalesce().values() if gradient.is_sparse else gradient
-
-
-def _norm(value: torch.Tensor) -> torch.Tensor:
-    return torch.linalg.vector_norm(value, dtype=torch.float32)
-
-
 def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
     held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
@@ -141,12 +145,12 @@ def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
         facts.empty += 1
         facts.wiped += fresh
     elif watched.deep:
-        _read_norms(recorder, watched, [(t, _dense(g)) for t, g in held if g is not None], step)
+        _read_norms(recorder, watched, [(t, dense(g)) for t, g in held if g is not None], step)
     elif facts.bad_gradient is None and on_cpu(watched):
         # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
         ends = [g for _, g in (held[-1], held[min(1, len(held) - 1)]) if g is not None]
         small = [g for g in ends if g.numel() <= SMALL and not g.is_sparse]
-        if not all(math.isfinite(float(g.sum())) for g in small):
+        if not all(is_finite(g.detach()) for g in small):
             _find_bad_gradient(watched, step)
 
 
@@ -154,9 +158,9 @@ def _read_norms(
     recorder: Recorder, watched: WatchedOptimizer, held: list[tuple[Tracked, torch.Tensor]], step: int
 ) -> None:
     facts = watched.facts
-    norms = torch.stack([_norm(gradient) for _, gradient in held]).tolist()
-    watched.norms = {id(t): norm for (t, _), norm in zip(held, norms, strict=True)}
-    total = math.sqrt(sum(norm**2 for norm in norms))
+    norms = as_floats([norm(gradient) for _, gradient in held])
+    watched.norms = {id(t): one for (t, _), one in zip(held, norms, strict=True)}
+    total = math.hypot(*norms)
     if not math.isfinite(total) and facts.bad_gradient is None:
         _find_bad_gradient(watched, step)
     if total == 0 and watched.arrived:
@@ -164,12 +168,22 @@ def _read_norms(
     if watched.closure:
         return
     facts.looked += 1
+    for tracked in watched.tracked:
+        tracked.residue = tracked.residue and _is_old(tracked)
     facts.residue += any(t.residue for t in watched.tracked)
     facts.applied.add(step, total)
     if watched.arrived and math.isfinite(watched.arrived):
         facts.arrived.add(step, watched.arrived)
         facts.kept.add(step, total * (recorder.scale or 1.0) / watched.arrived)
     _read_accumulation(recorder, facts, watched, step)
+
+
+def _is_old(tracked: Tracked) -> bool:
+    """Whether .grad is what autograd has added to, and not what the loop itself has put there since."""
+    gradient = tracked.param.grad
+    if tracked.fresh or gradient is None or gradient.is_sparse:
+        return bool(tracked.fresh)
+    return tracked.facts.gradients > 0 and gradient.data_ptr() == tracked.held
 
 
 def _read_accumulation(
@@ -187,7 +201,7 @@ def _read_accumulation(
 def _find_bad_gradient(watched: WatchedOptimizer, step: int) -> None:
     for tracked in watched.tracked:
         gradient = tracked.param.grad
-        if gradient is not None and not bool(torch.isfinite(_dense(gradient)).all()):
+        if gradient is not None and not is_finite(dense(gradient)):
             tracked.facts.bad_gradient = step
             watched.facts.bad_gradient = watched.facts.bad_gradient or (step, tracked.facts.name)
 
@@ -203,9 +217,12 @@ def _some(value: torch.Tensor) -> torch.Tensor:
 def _read_updates(watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
     read = [_read_update(t, b, watched, step) for t, b in zip(watched.tracked, watched.before, strict=False)]
-    weight, update, gradient = (math.sqrt(sum(r[i] ** 2 for r in read)) for i in range(3))
+    weight, update, gradient = (math.hypot(*(r[i] for r in read)) for i in range(3))
     if weight > 0:
         facts.ratio.add(step, update / weight)
+        rate = max((abs(group.lr.last) for group in facts.groups if group.lr.count), default=0.0)
+        if update > 0 and rate > 0:
+            facts.speed.add(step, update / weight / rate)
         if gradient > 0:
             facts.pull.add(step, gradient / weight)
 
@@ -216,31 +233,32 @@ def _read_update(
     """Note how one parameter moved; returns the norms of weight, update and gradient."""
     facts, param = tracked.facts, tracked.param
     now = _some(param)
-    if before.shape != now.shape or not param.is_floating_point() or not now.numel():
+    numeric = param.is_floating_point() or param.is_complex()
+    if before.shape != now.shape or not numeric or not now.numel():
         return 0.0, 0.0, 0.0
     moved = now - before
-    numbers = [_norm(before), _norm(moved)]
+    numbers = [norm(before), norm(moved)]
     if param.grad is not None:
         pulled = _some(param.grad) != 0
-        numbers += [pulled.sum().float(), (pulled & (moved == 0)).sum().float()]
+        numbers += [n.sum().to(numbers[0].dtype) for n in (pulled, pulled & (moved == 0))]
     whole = math.sqrt(facts.numel / now.numel())
-    weight, update, *rest = torch.stack(numbers).tolist()
+    weight, update, *rest = as_floats(numbers)
     weight, update = weight * whole, update * whole
     facts.looked += 1
     facts.weight.add(step, weight)
     facts.update.add(step, update)
     if not rest:
         return weight, update, 0.0
-    norm = watched.norms.get(id(tracked), 0.0)
-    facts.gradient.add(step, norm)
-    facts.zero += norm == 0
-    facts.moved_without += norm == 0 and update > 0
+    pull = watched.norms.get(id(tracked), 0.0)
+    facts.gradient.add(step, pull)
+    facts.zero += pull == 0
+    facts.moved_without += pull == 0 and update > 0
     facts.residue += tracked.residue
     pulled_count, kept_count = rest
     if pulled_count and not watched.closure:
         facts.lost.add(step, kept_count / pulled_count)
         rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
-        rms = norm / math.sqrt(facts.numel)
+        rms = pull / math.sqrt(facts.numel)
         facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)
         facts.spacing.add(step, torch.finfo(param.dtype).eps * weight / math.sqrt(facts.numel))
-    return weight, update, norm
+    return weight, update, pull

@@ -22,6 +22,7 @@ from course.clinic.schedulers import find_schedulers
 from course.clinic.signs import diagnose
 from course.clinic.sites import raised_at
 from course.clinic.steps import Steps
+from course.clinic.warned import Warned
 
 __all__ = ["Exam", "watch"]
 
@@ -122,7 +123,8 @@ class Exam:
     def __repr__(self) -> str:
         if self._state == "new":
             return "Exam(not begun)"
-        return f"Exam({', '.join(f.code for f in self.findings) or 'healthy'})"
+        silent = "could not look" if self.facts.blind else "healthy"
+        return f"Exam({', '.join(f.code for f in self.findings) or silent})"
 
     def __enter__(self) -> Exam:
         if self._state != "new":
@@ -139,6 +141,7 @@ class Exam:
         self._forward = Forward(self.recorder)
         self._steps = Steps(self.recorder)
         self._calls = Calls(self.recorder, self._forward)
+        self._warned = Warned()
         self._calls.__enter__()
         self._state = "open"
         _open.append(self)
@@ -155,6 +158,7 @@ class Exam:
         traceback: TracebackType | None,
     ) -> None:
         self._calls.close()
+        self._warned.close()
         self.recorder.finish()
         self._forward.close()
         self._steps.close()

@@ -187,7 +187,8 @@ def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) 
         return _failed(exercise, score, message=message, evidence=_evidence(exercise, different, None))
     step, text = (got.stopped.step, got.stopped.message) if got.stopped else failure.faults[0]
     opening = text[0].upper() + text[1:] if text.startswith("your ") else text
-    message = f"{opening} (seen{_at(exercise, step)} in the case below)."
+    whole = got.stopped is not None and got.stopped.kind == "clinic"  # it has looked at all the steps
+    message = f"{opening} (seen{'' if whole else _at(exercise, step)} in the case below)."
     return _failed(exercise, score, message=message, evidence=_setting(failure.case))
 
 

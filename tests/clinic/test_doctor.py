@@ -54,7 +54,7 @@ def test_error_finding_is_exit_1_and_a_warning_is_not(
 ) -> None:
     code, out, err = doctor(capsys, write(tmp_path, HEALTHY.replace("lr=0.1", "lr=0.0")))
     assert (code, err) == (1, "")
-    assert "error: zero-lr (SGD)" in out
+    assert "error: zero-lr (SGD, train.py:7)" in out
     assert "lesson 03" in out
     warm = HEALTHY.replace("nn.Linear(3, 1)", "nn.Sequential(nn.Linear(3, 1), nn.Dropout(0.1)).eval()")
     code, out, _ = doctor(capsys, write(tmp_path, warm))

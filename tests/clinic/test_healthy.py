@@ -13,9 +13,9 @@ import torch
 
 from course import clinic
 from course.clinic.doctor import examine
-from tests.clinic import healthy, healthy_others
+from tests.clinic import healthy, healthy_more, healthy_others
 
-assert healthy_others.healthy is healthy.healthy
+assert healthy_others.healthy is healthy_more.healthy is healthy.healthy
 LOOPS = healthy.LOOPS
 
 
@@ -34,6 +34,7 @@ def run(name: str, watched: bool) -> tuple[list[torch.Tensor], list[clinic.Exam]
     return LOOPS[name](watch), exams
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")
 @pytest.mark.parametrize("name", LOOPS)
 def test_healthy_loop_is_silent_and_bit_identical(name: str) -> None:
     plain, _ = run(name, watched=False)

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 from course.clinic.facts import Facts
 from course.clinic.finding import CODES, SEVERITIES, Finding
-from course.clinic.signs import history, order, rates, scaling, signal, wiring
+from course.clinic.signs import history, losses, order, rates, scaling, schedules, signal, wiring
 
 __all__ = ["EXPLAINS", "SIGNS", "diagnose"]
 
@@ -25,12 +25,14 @@ SIGNS: tuple[Callable[[Facts], list[Finding]], ...] = (
     scaling.skipped_by_scaler,
     order.no_step,
     wiring.not_in_optimizer,
-    rates.zero_lr,
-    rates.schedule,
+    schedules.zero_lr,
+    schedules.schedule,
     order.overwritten,
     order.no_zero_grad,
+    order.optimizer_in_loop,
     wiring.tied_twice,
-    signal.broadcast_loss,
+    losses.broadcast_loss,
+    losses.probabilities_in_loss,
     signal.inputs_not_normalised,
     order.accumulation_not_divided,
     scaling.clip_before_unscale,
@@ -70,6 +72,8 @@ EXPLAINS: dict[str, frozenset[str]] = {
     "overwritten": _STILL | {"lr-too-large", "saturated", "dead-units"},
     "no-zero-grad": _WILD | _SICK,
     "tied-twice": _WILD,
+    "broadcast-loss": frozenset({"lr-too-large"}),
+    "probabilities-in-loss": frozenset({"lr-too-small", "lr-too-large", "vanishing-gradient", "saturated"}),
     "inputs-not-normalised": _WILD | _SICK,
     "accumulation-not-divided": _WILD,
     "clip-before-unscale": _STILL,
@@ -126,5 +130,6 @@ def _without(facts: Facts, patterns: Sequence[str]) -> Facts:
         params=[p for p in facts.params if not meant(p.name)],
         units={key: u for key, u in facts.units.items() if not meant(key.split(",")[0])},
         leaves={key: leaf for key, leaf in facts.leaves.items() if not meant(leaf.name)},
+        loss_inputs={key: x for key, x in facts.loss_inputs.items() if not meant(key) and not meant(x.maker)},
         broadcasts={key: b for key, b in facts.broadcasts.items() if not meant(key)},
     )

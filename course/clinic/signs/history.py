@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from course.clinic.facts import CutFacts, Facts, ParamFacts
 from course.clinic.finding import Finding, finding
-from course.clinic.signs.words import count, names, params_of, where_params
+from course.clinic.signs.words import count, names, params_of, stepped, where_params
 
 __all__ = ["detached", "no_backward", "no_grad_mode", "non_scalar_loss", "unused"]
 
+ESCAPED = ("item()", "tolist()", "numpy()", "float()", "a NumPy array")
 NO_HISTORY = ("does not require grad", "has no attribute 'backward'")
 
 
@@ -88,18 +91,21 @@ def detached(facts: Facts) -> list[Finding]:
     if not untouched or not (facts.backwards or _failed(facts)) or _never_asked(untouched, facts):
         return []
     missing = {p.name for p in untouched}
-    cut = _culprit(facts, missing)
+    cuts = _culprits(facts, missing)
+    cut = cuts[0] if cuts else None
     evidence = (
         f"{count(len(untouched), 'parameter')} took part in the forward pass, but no gradient came back in"
         f" {count(facts.backwards, 'backward call')}."
     )
     where = where_params(untouched, facts)
     if cut is not None:
-        where = f"{where}, cut at {cut.where}"
-        evidence += f" The history ends in {cut.op}" + (f": `{cut.code}`." if cut.code else ".")
+        where = f"{where}, cut at {' or '.join(dict.fromkeys(c.where for c in cuts))}"
+        ends = (c.op + (f": `{c.code}`" if c.code else "") for c in cuts)
+        evidence += f" The history ends in {', or in '.join(ends)}."
     elif facts.error and _failed(facts):
         where = f"{where}, {facts.error[2]}"
-    return [finding("detached", "error", where, evidence, _cure(cut, facts))]
+    fix = _cure(cut if len(cuts) == 1 else None, untouched, facts)
+    return [finding("detached", "error", where, evidence, fix)]
 
 
 def _ran(param: ParamFacts, facts: Facts) -> bool:
@@ -118,13 +124,42 @@ def _never_asked(untouched: list[ParamFacts], facts: Facts) -> bool:
     return bool(idle) and 0 < fed >= len(facts.losses) and all(id(p) in own for p in untouched)
 
 
-def _culprit(facts: Facts, missing: set[str]) -> CutFacts | None:
-    """Return the cut behind which the parameters lie: one that leads to the loss before one that does not."""
+def _culprits(facts: Facts, missing: set[str]) -> list[CutFacts]:
+    """Return the cut behind which the parameters lie, or two if it cannot be told which of them it is.
+
+    A cut that leads to a loss comes before all others. What became a number or an array cannot be followed,
+    so such cuts come next; a tensor without history can be, and one that led to no loss is the last to blame.
+    """
     cuts = [cut for cut in facts.cuts.values() if cut.reach & missing]
-    return max(cuts, key=lambda c: (c.in_loss > 0, len(c.reach & missing), c.in_loss), default=None)
+    leading = [cut for cut in cuts if cut.in_loss]
+    likely = leading or [cut for cut in cuts if cut.op in ESCAPED or cut.escaped] or cuts
+    if not likely:
+        return []
+    first = max(likely, key=lambda c: (len(c.reach & missing), c.in_loss))
+    alike = [
+        cut
+        for cut in likely
+        if cut.where != first.where
+        and cut.reach & missing == first.reach & missing
+        and 2 * cut.in_loss >= first.in_loss
+        and 2 * cut.count >= first.count
+    ]
+    return [first, *alike[:1]]
 
 
-def _cure(cut: CutFacts | None, facts: Facts) -> str:
+def _shared(cut: CutFacts, missing: list[ParamFacts], facts: Facts) -> str:
+    """Return how to detach for one of two losses only; "" where there are no two models."""
+    roots = [root for root in facts.roots if all(p.name.startswith(f"{root}.") for p in missing)]
+    others = [root for root in facts.roots if root not in roots]
+    if not roots or not others or len(facts.losses) < 2:
+        return ""
+    written = re.fullmatch(r"(\w+)\s*=\s*(.+)\.(?:detach\(\)|data)\s*;?(?:\s*#.*)?", cut.code)
+    name, made = written.groups() if written else ("made", "")
+    keep = f"{name} = {made}" if made else f"keep what {roots[0]} made"
+    return f"{keep}; and {others[0]}({name}.detach()) only in the loss of {others[0]}"
+
+
+def _cure(cut: CutFacts | None, missing: list[ParamFacts], facts: Facts) -> str:
     op = "" if cut is None else cut.op
     if (facts.error and "'backward'" in facts.error[1]) or op in ("item()", "float()"):
         return "loss.backward()  # on the tensor; loss.item() only for printing"
@@ -132,9 +167,13 @@ def _cure(cut: CutFacts | None, facts: Facts) -> str:
         return "loss.backward()  # on the loss itself: torch.tensor(loss) is a new tensor without history"
     if "arg" in op or op in ("gt()", "lt()", "ge()", "le()", "eq()", "long()", "int()", "bool()"):
         return "loss = F.cross_entropy(scores, target)  # from the scores: a decision has no gradient"
+    if cut is not None and (cut.escaped or op in ESCAPED) and re.search(r"tensor\(|from_numpy", cut.code):
+        return "keep the tensor itself: what goes through NumPy or a number comes back without its history"
     if op in ("numpy()", "a NumPy array", "tolist()"):
         return "compute it with torch instead of NumPy: loss = ((prediction - target) ** 2).mean()"
-    if op in ("detach()", ".data"):
+    if cut is not None and op in ("detach()", ".data"):
+        if shared := _shared(cut, missing, facts):
+            return shared
         return f"leave {op if op.startswith('.') else '.' + op} out"
     return "keep tensors in the graph: no .detach(), .data, .item(), .numpy(), torch.tensor(...) on the way"
 
@@ -160,7 +199,7 @@ def no_backward(facts: Facts) -> list[Finding]:
                 f" {count(len(params), 'parameter')};"
                 f" it stepped {count(optimizer.steps, 'time')} without a gradient."
             )
-            found.append(finding("no-backward", "error", optimizer.name, evidence, fix))
+            found.append(finding("no-backward", "error", stepped(optimizer, facts), evidence, fix))
     return found
 
 

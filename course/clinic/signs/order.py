@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from course.clinic.facts import Facts
-from course.clinic.finding import Finding, finding
-from course.clinic.signs.words import count, figure, names, params_of, share
+from course.clinic.finding import Finding, Severity, finding
+from course.clinic.signs.words import count, figure, made, names, params_of, share, stepped
 
 __all__ = [
     "accumulation_not_divided",
     "eval_mode",
     "no_step",
     "no_zero_grad",
+    "optimizer_in_loop",
     "overwritten",
     "scheduler_order",
     "zero_grad_before_step",
 ]
+
+
+OFTEN = 0.2  # of the looks: cleared at every second step only, a third of them or more would show it
 
 
 def no_step(facts: Facts) -> list[Finding]:
@@ -33,7 +37,7 @@ def no_step(facts: Facts) -> list[Finding]:
             " times."
         )
         fix = "optimizer.step()  # after loss.backward(), with the parentheses"
-        found.append(finding("no-step", "error", optimizer.name, evidence, fix))
+        found.append(finding("no-step", "error", stepped(optimizer, facts), evidence, fix))
     return found
 
 
@@ -48,7 +52,7 @@ def zero_grad_before_step(facts: Facts) -> list[Finding]:
                 f"backward() reached its parameters before {count(optimizer.fed, 'step')}, and at"
                 f" {optimizer.wiped} of them .grad was None or zero."
             )
-            found.append(finding("zero-grad-before-step", "error", optimizer.name, evidence, fix))
+            found.append(finding("zero-grad-before-step", "error", stepped(optimizer, facts), evidence, fix))
         elif optimizer.looked and optimizer.discarded >= max(2, 0.5 * optimizer.looked):
             evidence = (
                 f"Several backward calls ({optimizer.micro_where}) come before each step, and at"
@@ -56,7 +60,10 @@ def zero_grad_before_step(facts: Facts) -> list[Finding]:
                 f" earlier ones"
                 " were cleared: only the last counts."
             )
-            found.append(finding("zero-grad-before-step", "warning", optimizer.name, evidence, fix))
+            after = "optimizer.zero_grad()  # only after optimizer.step(), not at every backward"
+            found.append(
+                finding("zero-grad-before-step", "warning", stepped(optimizer, facts), evidence, after)
+            )
     return found
 
 
@@ -67,17 +74,21 @@ def no_zero_grad(facts: Facts) -> list[Finding]:
         later = optimizer.looked - 1
         if optimizer.closure:
             continue
-        if later >= 1 and optimizer.residue >= max(1, 0.5 * later):
+        often = optimizer.residue >= max(1, 0.5 * later) or optimizer.residue >= max(2, OFTEN * later)
+        if later >= 1 and often:
             growth = optimizer.applied.high / max(optimizer.applied.first, 1e-30)
             evidence = (
                 f"At {share(optimizer.residue, later)} later steps looked at, .grad still held the"
-                f" gradient of a"
-                f" step before; its norm went from {figure(optimizer.applied.first)} up to"
-                f" {figure(optimizer.applied.high)} ({figure(growth)} times). Gradients add up, as with"
-                f" momentum 1."
+                f" gradient of a step before"
             )
+            if growth >= 1.1:
+                evidence += (
+                    f"; its norm went from {figure(optimizer.applied.first)} up to"
+                    f" {figure(optimizer.applied.high)} ({figure(growth)} times)"
+                )
+            evidence += ". Gradients add up, as with momentum 1."
             fix = "optimizer.zero_grad()  # before every loss.backward()"
-            found.append(finding("no-zero-grad", "error", optimizer.name, evidence, fix))
+            found.append(finding("no-zero-grad", "error", stepped(optimizer, facts), evidence, fix))
     return found + _closures(facts)
 
 
@@ -91,7 +102,7 @@ def _closures(facts: Facts) -> list[Finding]:
                 f" {share(stale[0].residue, stale[0].looked)} looks."
             )
             fix = "def closure(): optimizer.zero_grad(); loss = ...; loss.backward(); return loss"
-            found.append(finding("no-zero-grad", "error", optimizer.name, evidence, fix))
+            found.append(finding("no-zero-grad", "error", stepped(optimizer, facts), evidence, fix))
     return found
 
 
@@ -131,7 +142,27 @@ def accumulation_not_divided(facts: Facts) -> list[Finding]:
                 f" multiplied by {figure(factor)}: the gradient is {figure(factor * parts)} times the mean."
             )
             fix = f"(loss / {parts:.0f}).backward()  # the number of micro-batches"
-            found.append(finding("accumulation-not-divided", "warning", optimizer.name, evidence, fix))
+            found.append(
+                finding("accumulation-not-divided", "warning", stepped(optimizer, facts), evidence, fix)
+            )
+    return found
+
+
+def optimizer_in_loop(facts: Facts) -> list[Finding]:
+    """An optimizer that is made anew forgets what its rule is to remember."""
+    found = []
+    for optimizer in facts.optimizers:
+        if optimizer.remade < 3 or optimizer.steps > 1.5 * (optimizer.remade + 1):
+            continue
+        keeps = optimizer.adaptive or any(group.momentum for group in optimizer.groups)
+        evidence = (
+            f"It was made {count(optimizer.remade + 1, 'time')} in {count(optimizer.steps, 'step')}, with the"
+            f" same parameters: "
+            + ("every step is a first step." if keeps else "harmless here, as plain SGD has no state.")
+        )
+        fix = f"optimizer = {optimizer.name}(...)  # once, before the loop"
+        severity: Severity = "warning" if keeps else "note"
+        found.append(finding("optimizer-in-loop", severity, made(optimizer, facts), evidence, fix))
     return found
 
 

@@ -6,7 +6,18 @@ import math
 
 from course.clinic.facts import Facts, OptimizerFacts, ParamFacts
 from course.clinic.finding import Finding, Severity, finding
-from course.clinic.signs.words import count, falls, fed_losses, figure, flat, params_of, share, where_params
+from course.clinic.signs.schedules import squared, warming_up
+from course.clinic.signs.words import (
+    count,
+    falls,
+    fed_losses,
+    figure,
+    flat,
+    made,
+    params_of,
+    share,
+    where_params,
+)
 
 __all__ = [
     "decay_only",
@@ -14,50 +25,10 @@ __all__ = [
     "lost_to_rounding",
     "lr_too_large",
     "lr_too_small",
-    "schedule",
-    "zero_lr",
 ]
 
 SMALL, TINY, NOTHING = 1e-5, 1e-6, 1e-7  # update / weight a step; about 1e-3 is usual
 WILD = 100.0  # gradient / weight before any harm is done
-
-
-def zero_lr(facts: Facts) -> list[Finding]:
-    """Every step is multiplied by zero."""
-    found = []
-    for optimizer in facts.optimizers:
-        groups = [g for g in optimizer.groups if g.lr.count and g.zero_steps == g.lr.count]
-        if not groups or (optimizer.scheduled and optimizer.steps < 2):
-            continue
-        every = len(groups) == len(optimizer.groups)
-        which = optimizer.name if every else f"{optimizer.name}, {count(len(groups), 'parameter group')}"
-        evidence = f"lr was 0 in {share(groups[0].zero_steps, optimizer.steps)} steps."
-        if optimizer.scheduled:
-            evidence += " A scheduler sets it: look at the factor that it computes."
-        fix = "for group in optimizer.param_groups: group['lr'] = 1e-3"
-        found.append(finding("zero-lr", "error" if every else "warning", which, evidence, fix))
-    return found
-
-
-def schedule(facts: Facts) -> list[Finding]:
-    """The schedule ends before the training does."""
-    found = []
-    for optimizer in facts.optimizers:
-        for group in optimizer.groups:
-            if group.tiny_steps >= 3 and group.tiny_steps >= 0.25 * optimizer.steps:
-                evidence = (
-                    f"lr fell from {figure(group.lr.high)} to {figure(group.lr.last)}: below 1e-5 of its"
-                    f" highest"
-                    f" value from step {group.tiny_from} of {optimizer.steps} on."
-                )
-                severity: Severity = "error" if group.tiny_steps >= 0.5 * optimizer.steps else "warning"
-                fix = (
-                    "scheduler = Scheduler(optimizer, total_steps)  # counted as often as"
-                    " scheduler.step() runs"
-                )
-                found.append(finding("schedule-reached-zero", severity, optimizer.name, evidence, fix))
-                break
-    return found
 
 
 def lost_to_rounding(facts: Facts) -> list[Finding]:
@@ -135,47 +106,52 @@ def lr_too_large(facts: Facts) -> list[Finding]:
             f" lr ="
             f" {figure(rate)}; {away or 'the loss did not fall'}."
         )
-        fix = f"lr={_suggest(rate, optimizer)}  # instead of {figure(rate)}"
-        found.append(finding("lr-too-large", severity, optimizer.name, evidence, fix))
+        fix = f"lr={_suggest(optimizer.speed.first)}  # instead of {figure(rate)}"
+        found.append(finding("lr-too-large", severity, made(optimizer, facts), evidence, fix))
     return found
 
 
-def _suggest(rate: float, optimizer: OptimizerFacts) -> str:
-    """Suggest a rate at which the first step would have been 1e-3 of the weights, as a power of ten."""
-    first = optimizer.ratio.first if optimizer.ratio.first > 0 else 1.0
-    wish = rate * 1e-3 / first
-    return (
-        f"{10.0 ** round(math.log10(wish)):.0e}".replace("e-0", "e-").replace("e+0", "e+")
-        if wish > 0
-        else "1e-3"
-    )
+def _suggest(speed: float) -> str:
+    """Suggest a rate at which a step would have been 1e-3 of the weights, as a power of ten.
+
+    Args:
+        speed: what a step changed, as a part of the weights, for each unit of the learning rate it had.
+    """
+    if not speed > 0:
+        return "1e-3"
+    return f"{10.0 ** round(math.log10(1e-3 / speed)):.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def lr_too_small(facts: Facts) -> list[Finding]:
     """The steps are far below what the weights would need."""
     found = []
     for optimizer in facts.optimizers:
-        ratio = optimizer.ratio
-        if ratio.count < 3 or optimizer.closure or not optimizer.pull.count:
-            continue
-        if optimizer.pull.median < 1e-7:
-            continue
-        nothing = ratio.high < NOTHING or (ratio.high < TINY and not falls(facts, 0.1))
-        little = ratio.high < SMALL and optimizer.steps >= 8 and flat(facts, 0.01)
-        if not nothing and not little:
-            continue
-        rates = [group.lr.high for group in optimizer.groups if group.lr.count]
-        if not rates or max(rates) == 0:
-            continue
-        evidence = (
-            f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at"
-            f" lr ="
-            f" {figure(max(rates))}, and the loss went nowhere in {count(optimizer.steps, 'step')}."
-        )
-        severity: Severity = "error" if nothing else "warning"
-        fix = f"lr={_suggest(max(rates), optimizer)}  # instead of {figure(max(rates))}"
-        found.append(finding("lr-too-small", severity, optimizer.name, evidence, fix))
+        one = squared(optimizer, facts)
+        if one is None and optimizer.ratio.count >= 3 and not optimizer.closure:
+            one = _too_small(optimizer, facts)
+        found += [] if one is None else [one]
     return found
+
+
+def _too_small(optimizer: OptimizerFacts, facts: Facts) -> Finding | None:
+    ratio = optimizer.ratio
+    if not optimizer.pull.count or optimizer.pull.median < 1e-7:
+        return None
+    nothing = ratio.high < NOTHING or (ratio.high < TINY and not falls(facts, 0.1))
+    little = ratio.high < SMALL and optimizer.steps >= 8 and flat(facts, 0.01)
+    rate = max((group.lr.high for group in optimizer.groups if group.lr.count), default=0.0)
+    if not (nothing or little) or rate == 0:
+        return None
+    evidence = (
+        f"A step changed the weights by at most {figure(ratio.high)} of their norm (1e-3 is usual) at"
+        f" lr = {figure(rate)}, and the loss went nowhere in {count(optimizer.steps, 'step')}."
+    )
+    fix = f"lr={_suggest(optimizer.speed.high)}  # instead of {figure(rate)}"
+    warmup = warming_up(optimizer)
+    if warmup is not None:
+        evidence, fix = f"{evidence} {warmup[0]}", warmup[1]
+    severity: Severity = "error" if nothing else "warning"
+    return finding("lr-too-small", severity, made(optimizer, facts), evidence, fix)
 
 
 def decay_only(facts: Facts) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from course.clinic.facts import Facts
 from course.clinic.finding import Finding, Severity, finding
-from course.clinic.signs.words import figure, share
+from course.clinic.signs.words import figure, share, stepped
 
 __all__ = ["clip_before_unscale", "clip_too_tight", "skipped_by_scaler"]
 
@@ -40,7 +40,7 @@ def clip_before_unscale(facts: Facts) -> list[Finding]:
                 f" {figure(scale)} still in it; the steps use a norm of {figure(optimizer.applied.median)}."
             )
             fix = "scaler.unscale_(optimizer)  # before clip_grad_norm_"
-            found.append(finding("clip-before-unscale", "error", optimizer.name, evidence, fix))
+            found.append(finding("clip-before-unscale", "error", stepped(optimizer, facts), evidence, fix))
     return found
 
 
@@ -65,7 +65,7 @@ def clip_too_tight(facts: Facts) -> list[Finding]:
             f"max_norm={figure(10 ** round(_decade(optimizer.arrived.median)))}  # near the usual"
             f" gradient norm"
         )
-        found.append(finding("clip-too-tight", severity, optimizer.name, evidence, fix))
+        found.append(finding("clip-too-tight", severity, stepped(optimizer, facts), evidence, fix))
     return found
 
 

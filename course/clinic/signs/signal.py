@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from course.clinic.facts import Facts, ModuleFacts, ParamFacts
+from course.clinic.facts import Facts, ModuleFacts, ParamFacts, UnitFacts
 from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.rates import WILD, diverged
 from course.clinic.signs.words import (
@@ -18,7 +18,6 @@ from course.clinic.signs.words import (
 )
 
 __all__ = [
-    "broadcast_loss",
     "dead_units",
     "exploding_gradient",
     "inputs_not_normalised",
@@ -28,16 +27,6 @@ __all__ = [
 ]
 
 LARGE_INPUT = 20.0  # root mean square; standardised inputs have 1
-
-
-def broadcast_loss(facts: Facts) -> list[Finding]:
-    """Every prediction is compared with every target."""
-    found = []
-    for where, (name, left, right) in facts.broadcasts.items():
-        evidence = f"{name} got shapes {left} and {right}, and broadcast them."
-        fix = "loss = F.mse_loss(prediction.squeeze(1), target)  # the same shape on both sides"
-        found.append(finding("broadcast-loss", "error", where, evidence, fix))
-    return found
 
 
 def _first_layer(facts: Facts) -> ModuleFacts | None:
@@ -65,7 +54,11 @@ def dead_units(facts: Facts) -> list[Finding]:
     """Rectified units that never fire."""
     found = []
     for unit in facts.units.values():
-        if unit.kind != "relu" or unit.examples < 32 or unit.units < 2 or unit.dead < 0.9 * unit.units:
+        if unit.kind != "relu" or unit.examples < 32:
+            continue
+        if unit.is_output and unit.silent >= 3 and not falls(facts, 0.5) and not _solved(facts):
+            found.append(_dead_output(unit))
+        if unit.units < 2 or unit.dead < 0.9 * unit.units or unit.is_output:
             continue
         evidence = (
             f"{share(unit.dead, unit.units)} units were zero for each of the {unit.examples} inputs"
@@ -76,6 +69,24 @@ def dead_units(facts: Facts) -> list[Finding]:
         fix = "a smaller lr and the default initialisation; or nn.LeakyReLU() in place of nn.ReLU()"
         found.append(finding("dead-units", severity, unit.where, evidence, fix))
     return found[:3]
+
+
+def _dead_output(unit: UnitFacts) -> Finding:
+    evidence = (
+        f"All {unit.units} outputs of the model were zero for each input of the last {unit.silent} looks: no"
+        " gradient passes, and no output can be below zero."
+        if unit.units > 1
+        else f"The output of the model was zero for each input of the last {unit.silent} looks: no gradient"
+        " passes, and it cannot be below zero."
+    )
+    fix = f"leave the last ReLU ({unit.where}) out: the output is a plain linear layer"
+    return finding("dead-units", "error", unit.where, evidence, fix)
+
+
+def _solved(facts: Facts) -> bool:
+    """Whether the loss was nothing all along: the model starts at the solution."""
+    loss = main_loss(facts)
+    return loss is not None and max(abs(loss.trace.high), abs(loss.trace.low)) < 1e-6
 
 
 def saturated(facts: Facts) -> list[Finding]:
@@ -115,6 +126,8 @@ def _vanished(facts: Facts, params: list[ParamFacts], adaptive: bool) -> list[Fi
     zero = [p for p in params if p.zero == p.looked >= 2]
     if len(zero) < len(params):
         zero = [p for p in zero if p.moved_without == 0]  # those that move have a sign of their own
+    if zero and _solved(facts):
+        return []
     if zero:
         evidence = f"The gradient was exactly zero at all {zero[0].looked} steps looked at."
         severity: Severity = "error" if len(zero) == len(params) else "warning"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from course.clinic.facts import Facts, ParamFacts
+from itertools import pairwise
+
+from course.clinic.facts import Facts, OptimizerFacts, ParamFacts
 from course.clinic.finding import Finding, finding
-from course.clinic.signs.words import count, names, where_params
+from course.clinic.signs.words import count, made, names, where_params
 
 __all__ = ["frozen", "not_in_optimizer", "not_registered", "stale_optimizer", "tied_twice"]
 
@@ -99,8 +101,20 @@ def not_in_optimizer(facts: Facts) -> list[Finding]:
         f" gradients,"
         f" and no optimizer holds them: they did not move in {count(facts.steps, 'step')}."
     )
-    fix = "optimizer = Optimizer(model.parameters(), ...)  # not only a part of them"
+    kinds = {o.name for o in facts.optimizers}
+    kind = kinds.pop() if len(kinds) == 1 else "Optimizer"
+    whole = _root(missing, facts)
+    if whole and all(p in missing for p in facts.params if p.trainable and p.name.startswith(f"{whole}.")):
+        fix = f"optimizer = {kind}({whole}.parameters(), ...)  # the optimizer that was meant for {whole}"
+    else:
+        fix = f"optimizer = {kind}({whole or 'model'}.parameters(), ...)  # not only a part of them"
     return [finding("not-in-optimizer", "error", where_params(missing, facts), evidence, fix)]
+
+
+def _root(params: list[ParamFacts], facts: Facts) -> str:
+    """Return the model in which all of these stand; "" where they stand in several, or it has no name."""
+    found = [r for r in facts.roots if all(p.name.startswith(f"{r}.") for p in params)]
+    return found[0] if found else ""
 
 
 def frozen(facts: Facts) -> list[Finding]:
@@ -120,7 +134,8 @@ def frozen(facts: Facts) -> list[Finding]:
         evidence += f"; {len(listed)} of them were given to the optimizer, which cannot move them."
         return [finding("frozen", "warning", where_params(listed, facts), evidence, fix)]
     evidence += "; no optimizer holds them, so this looks meant."
-    return [finding("frozen", "note", where_params(still, facts), evidence, fix)]
+    meant = "nothing, if it is meant; else requires_grad_(True), and give them to the optimizer"
+    return [finding("frozen", "note", where_params(still, facts), evidence, meant)]
 
 
 def _holder(params: list[ParamFacts], facts: Facts) -> str:
@@ -138,6 +153,12 @@ def _holder(params: list[ParamFacts], facts: Facts) -> str:
     return "model"
 
 
+def _in_turn(optimizers: list[OptimizerFacts]) -> bool:
+    """Whether two of these step in turn, and not the one after the other is done."""
+    spans = sorted((o.first_turn, o.last_turn) for o in optimizers if o.steps)
+    return any(begin < end for (_, end), (begin, _) in pairwise(spans))
+
+
 def tied_twice(facts: Facts) -> list[Finding]:
     """One parameter is stepped twice."""
     fix = "optimizer = Optimizer(model.parameters(), ...)  # each parameter once: tied weights come only once"
@@ -152,11 +173,10 @@ def tied_twice(facts: Facts) -> list[Finding]:
             f" {most} times, and its state advances {most} times."
         )
         found.append(finding("tied-twice", "error", where_params(same, facts), evidence, fix))
-    across = [p for p in facts.params if len({o for o, _ in p.listed if facts.optimizers[o].steps}) > 1]
+    across = [p for p in facts.params if _in_turn([facts.optimizers[o] for o in {o for o, _ in p.listed}])]
     if across:
-        who = sorted({facts.optimizers[o].name for p in across for o, _ in p.listed})
-        evidence = (
-            f"More than one optimizer ({names(who)}) holds {count(len(across), 'parameter')} and steps them."
-        )
+        who = [made(facts.optimizers[o], facts) for o in sorted({o for p in across for o, _ in p.listed})]
+        held = count(len(across), "parameter")
+        evidence = f"More than one optimizer ({'; '.join(who[:3])}) holds {held} and steps them."
         found.append(finding("tied-twice", "warning", where_params(across, facts), evidence, fix))
     return found

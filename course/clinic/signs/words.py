@@ -13,11 +13,14 @@ __all__ = [
     "fed_losses",
     "figure",
     "flat",
+    "made",
     "main_loss",
     "names",
     "params_of",
     "share",
+    "stepped",
     "where_params",
+    "who",
 ]
 
 
@@ -56,6 +59,25 @@ def where_params(params: Sequence[ParamFacts], facts: Facts) -> str:
         if name is not None and name not in found:
             found.append(name)
     return names(found)
+
+
+def who(optimizer: OptimizerFacts, facts: Facts) -> str:
+    """Name an optimizer: by its class, and by what it holds where there is another of that class."""
+    if sum(one.name == optimizer.name for one in facts.optimizers) == 1:
+        return optimizer.name
+    params = params_of(optimizer, facts)
+    roots = {root for p in params for root in facts.roots if p.name.startswith(root + ".")}
+    return f"{optimizer.name} of {names(sorted(roots)) or where_params(params, facts)}"
+
+
+def made(optimizer: OptimizerFacts, facts: Facts) -> str:
+    """Name an optimizer, and the line that made it; the line that steps it, if it was made before."""
+    return ", ".join(filter(None, (who(optimizer, facts), optimizer.made_at or optimizer.stepped_at)))
+
+
+def stepped(optimizer: OptimizerFacts, facts: Facts) -> str:
+    """Name an optimizer, and the line that steps it."""
+    return ", ".join(filter(None, (who(optimizer, facts), optimizer.stepped_at or optimizer.made_at)))
 
 
 def params_of(optimizer: OptimizerFacts, facts: Facts) -> list[ParamFacts]:
