@@ -643,9 +643,10 @@ for loop, (name, data) in zip(mine, WARD.items()):
     print(f"{name:10s} {diagnosis(find(name).broken, data):30s} {now}")
 
 # %% [markdown]
-# Where a cause brings a symptom with it, the cause stands first. F has such a symptom: against every target
-# at once, the best slope is 0. So its weights shrink towards 0, and a step is always a large share of what
-# is left of them. The steps of the mended loop are larger at first, and then die out.
+# Where a cause brings a symptom with it, the cause stands first, and a symptom that it explains is left out.
+# F has one: against every target at once, the best slope is 0. So its weights shrink towards 0, and a step is
+# always a large share of what is left of them. Alone, that would look like a learning rate that is too
+# large. The steps of the mended loop are larger at first, and then die out.
 
 
 # %% tags=["nbval-check-output"]
