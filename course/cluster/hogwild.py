@@ -71,8 +71,7 @@ def hogwild(
 
     Source: F. Niu et al. (2011), Hogwild!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent.
     """
-    theta = comm.shared(name, start)
-    comm.barrier()
+    theta = comm.shared(name, start)  # whole for everyone who sees it: nobody has to wait here
     for t in range(steps):
         seen = np.array(theta)
         comm.pause()

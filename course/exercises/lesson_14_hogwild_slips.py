@@ -169,10 +169,10 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
 
 
 @hogwild_slips(
-    "a barrier at each step",
-    "All ranks wait for each other at each step. All read the same parameters then, as in synchronous "
-    "training, and the slowest sets the pace.",
-    "One barrier is enough: at the end.",
+    "all ranks in step",
+    "At each step all ranks have written before any of them reads. All read the same parameters then, as in "
+    "synchronous training. A barrier in the loop does that, and so does a second pause.",
+    "One pause a step, between reading and writing. One barrier, at the end.",
 )
 def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
     theta = comm.shared("theta", start)
@@ -181,6 +181,38 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
         comm.pause()
         subtract(theta, lr * gradient(seen, number(comm, t)))
         comm.barrier()
+    return theta
+
+
+@hogwild_slips(
+    "a barrier for the pause",
+    "You wait at a barrier between reading and writing. Nobody writes before all have read: the slowest "
+    "sets the pace again, which Hogwild is there to avoid.",
+    "comm.pause() waits for nobody. It only lets the others run.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.barrier()
+        subtract(theta, lr * gradient(seen, number(comm, t)))
+    comm.barrier()
+    return theta
+
+
+@hogwild_slips(
+    "an all-reduce that every rank writes",
+    "You sum the gradients of all ranks, and every rank writes the sum into the shared array: it is "
+    "subtracted once for each rank. And all wait for all.",
+    "There are no collectives in the loop. Each rank writes its own gradient.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        subtract(theta, lr * comm.all_reduce(gradient(seen, number(comm, t))))
+    comm.barrier()
     return theta
 
 
@@ -218,6 +250,34 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
 
 
 @hogwild_slips(
+    "the steps dealt out, not the numbers",
+    "You deal out steps numbers among all ranks, so all of them together take steps steps. Each rank is to "
+    "take that many.",
+    "With N ranks there are steps * N numbers in all.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    theta = comm.shared("theta", start)
+    for n in range(comm.rank, steps, comm.world_size):
+        seen = theta.copy()
+        comm.pause()
+        subtract(theta, lr * gradient(seen, n))
+    comm.barrier()
+    return theta
+
+
+@hogwild_slips(
+    "the rank added to the step",
+    "Step t of rank r gets the number t + r. So step 1 of rank 0 and step 0 of rank 1 work on the same rows, "
+    "and most numbers never come up.",
+    "Two numbers that follow each other on one rank are N apart: the others have those between.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    wild(comm, gradient, theta := comm.shared("theta", start), lr, steps, lambda c, t: t + c.rank)
+    comm.barrier()
+    return theta
+
+
+@hogwild_slips(
     "divided by the number of ranks",
     "You divide each step by N. Nobody adds gradients up here: each rank takes its own step, whole.",
     "The step is lr times the gradient.",
@@ -226,6 +286,17 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
     wild(comm, gradient, theta := comm.shared("theta", start), lr / comm.world_size, steps)
     comm.barrier()
     return theta
+
+
+@hogwild_slips(
+    "returns the start",
+    "You train the shared array, and return start. That is the caller's own, and still where it was.",
+    "Return what stands in the shared array after the barrier.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    wild(comm, gradient, comm.shared("theta", start), lr, steps)
+    comm.barrier()
+    return start
 
 
 @hogwild_slips(
