@@ -90,7 +90,8 @@ def _(curvature: float, delay: int) -> Any:
 
 @limit_slips(
     "phi = pi/(2d - 1)",
-    "Your phi is pi/(2 delay - 1). The minus of (pi - phi) has been lost when phi was brought to the left.",
+    "Your phi is pi/(2 delay - 1). Either the minus of (pi - phi) got lost when phi was brought to the left, "
+    "or you count the delay one too low.",
     "Without a delay the limit is 2/L. Put delay = 0 into yours.",
 )
 def _(curvature: float, delay: int) -> Any:

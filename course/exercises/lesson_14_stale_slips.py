@@ -160,7 +160,9 @@ def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
     "Step t leads from row t to row t + 1, and its gradient has the number t.",
 )
 def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
-    return walked(lambda at, t: gradient(at, t + 1), start, lr, steps, lambda path, t: path[max(t - delay, 0)])
+    return walked(
+        lambda at, t: gradient(at, t + 1), start, lr, steps, lambda path, t: path[max(t - delay, 0)]
+    )
 
 
 @stale_slips(
