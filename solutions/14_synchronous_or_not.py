@@ -123,8 +123,8 @@ plt.show()
 alt(
     "The distance of two runs that differ in the order of one sum, against the step, on a logarithmic scale; "
     "three seeds, median and range. At learning rate 0.5 it creeps up, by a factor of some tens in 300 "
-    "steps, and stays below 1e-14 in float64 and 1e-5 in float32. At learning rate 2 it climbs, in float32 and in "
-    "float64, until the runs are as far apart as two runs can be."
+    "steps, and stays below 1e-14 in float64 and 1e-5 in float32. At learning rate 2 it climbs, in both "
+    "formats, until the runs are as far apart as two runs can be."
 )
 
 # %% tags=["nbval-check-output"]
@@ -388,14 +388,14 @@ axes.plot(small.real, small.imag, color=COLORS["blue"], lw=1)
 axes.text(0.25, 0.06, "φ", color=COLORS["blue"])
 corner = 1 + 0.2 * np.exp(1j * np.linspace(np.pi - (np.pi - phi) / 2, np.pi, 20))
 axes.plot(corner.real, corner.imag, color=COLORS["vermillion"], lw=1)
-axes.text(0.58, 0.06, "(π − φ)/2", color=COLORS["vermillion"], fontsize=9)
+axes.text(0.42, 0.06, "(π − φ)/2", color=COLORS["vermillion"], fontsize=9)
 for point, name in ((0, "0"), (1, "1"), (z, "z")):
     axes.text(np.real(point) + 0.02, np.imag(point) - 0.1 if name != "z" else np.imag(point) + 0.04, name)
 axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal", xlim=(-0.15, 1.25), ylim=(-0.15, 1.1))
 plt.show()
 alt(
-    "A piece of the unit circle. The triangle 0, 1, z has two sides of length 1. The angle between them is φ, "
-    "36 degrees, so the angle at 1 is 72 degrees. The arrow from z to 1 is 1 − z: it points 72 degrees "
+    "A piece of the unit circle. The triangle 0, 1, z has two sides of length 1. The angle between them, "
+    "φ, is 36 degrees, so the angle at 1 is 72 degrees. The arrow from z to 1 is 1 − z: it points 72 degrees "
     "down. The arrow to z squared points 72 degrees up. The two cancel: their product is a positive number."
 )
 
@@ -641,7 +641,7 @@ print("synchronous more than 2 times:", at_64["synchronous"] > 2 * at_64["not wa
 # Both sides of the old quarrel are in this picture.
 #
 # **Left, noise limits the rate.** There a stale gradient is as good as a fresh one, nearly, and waiting is
-# waste. Momentum hardly matters. Backup workers take back most of the waste: at 64 ranks they are close.
+# waste. Momentum matters little. Backup workers take back most of the waste: at 64 ranks they are close.
 #
 # **Right, curvature limits the rate.** Who does not wait makes $N$ times as many steps, each $N$ times as
 # short: more ranks bring little. It is often said that this is why waiting wins here. The dashed lines say
@@ -650,7 +650,8 @@ print("synchronous more than 2 times:", at_64["synchronous"] > 2 * at_64["not wa
 # and stale ones do not: you saw it in the curves above.
 #
 # Large batches on equal machines are the right-hand side. DistBelief trained without waiting on thousands of
-# CPU machines (Dean and others, 2012). Today's large language models are trained synchronously, on equal machines.
+# CPU machines (Dean and others, 2012). Today's large language models are trained synchronously, on equal
+# machines.
 #
 # It is a model, on a bowl, with the best settings known beforehand. It says what the two prices depend on,
 # not what they are on your machine.
@@ -994,8 +995,9 @@ print("the dense sum is at most what was added:  ", missing[True] >= 0)
 # %% [markdown]
 # Adding zero is not doing nothing: it reads a number and writes it back, and what another process has written
 # in between is gone. How many are lost differs from run to run, and may be none; so the cell tries up to four
-# times. The sparse way loses none here, ever, because each entry has one writer. Where two processes write the
-# same entry, even that can lose an update. Hogwild does not deny it. It says that training survives a few.
+# times. The sparse way loses none here, ever, because each entry has one writer. Where two processes write
+# the same entry, even that can lose an update. Hogwild does not deny it. It says that training survives a
+# few.
 #
 # Now your function, on the digits. No two runs are alike to the bit.
 
@@ -1008,11 +1010,11 @@ print("within 0.03 of one process after the same epochs:  ", abs(real[-1] - erro
 # ## In the wild
 #
 # **A step count that was not shared.** A3C is a method of reinforcement learning (Mnih and others, 2016):
-# many processes play, and update one network without waiting. An implementation kept Adam's averages in shared
-# memory, for all processes, but let each count its own steps (ikostrikov/pytorch-a3c, issue 12, "SharedAdam bias
-# correction wrong"; mended three days later). The averages have then seen all steps, and are corrected as if
-# they had seen $1/N$ of them. Another implementation had the same (MorvanZhou/pytorch-A3C, issue 2). What
-# does it do? A constant gradient, for which every step of Adam should be 1 learning rate long:
+# many processes play, and update one network without waiting. An implementation kept Adam's averages in
+# shared memory, for all processes, but let each count its own steps (ikostrikov/pytorch-a3c, issue 12,
+# "SharedAdam bias correction wrong"; mended three days later). The averages have then seen all steps, and are
+# corrected as if they had seen $1/N$ of them. Another implementation had the same (MorvanZhou/pytorch-A3C,
+# issue 2). What does it do? A constant gradient, for which every step of Adam should be 1 learning rate long:
 
 
 # %% tags=["nbval-check-output"]

@@ -185,7 +185,121 @@ def synchronous(comm, gradient, start, lr, steps):
     return theta
 
 
+def in_place(gradient, start, lr, steps, delay):
+    theta = start
+    path = [theta]
+    for t in range(steps):
+        theta -= lr * gradient(path[max(0, t - delay)], t)
+        path.append(theta)
+    return np.array(path)
+
+
+def from_the_end(gradient, start, lr, steps, delay):
+    path = [start]
+    for t in range(steps):
+        seen = path[-delay] if t >= delay else path[0]
+        path.append(path[-1] - lr * gradient(seen, t))
+    return np.array(path)
+
+
+def from_one(gradient, start, lr, steps, delay):
+    path = [start]
+    for t in range(1, steps + 1):
+        path.append(path[-1] - lr * gradient(path[max(t - 1 - delay, 0)], t))
+    return np.array(path)
+
+
+def solved_wrongly(curvature, delay):
+    phi = 2 * np.pi / (2 * delay + 1)
+    return 2 * np.sin(phi / 2) / curvature
+
+
+def a_two_lost(curvature, delay):
+    phi = np.pi / (delay + 1)
+    return 2 * np.sin(phi / 2) / curvature
+
+
+def a_sign_lost(curvature, delay):
+    phi = np.pi / (2 * delay - 1)
+    return 2 * np.sin(phi / 2) / curvature
+
+
+def two_pauses(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        comm.pause()
+        seen = theta.copy()
+        comm.pause()
+        moved = lr * gradient(seen, t * comm.world_size + comm.rank)
+        theta[np.nonzero(moved)] -= moved[np.nonzero(moved)]
+    comm.barrier()
+    return theta.copy()
+
+
+def dealing_steps(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for n in range(comm.rank, steps, comm.world_size):
+        seen = theta.copy()
+        comm.pause()
+        theta -= lr * gradient(seen, n)
+    comm.barrier()
+    return theta.copy()
+
+
+def rank_added(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        theta -= lr * gradient(seen, t + comm.rank)
+    comm.barrier()
+    return theta.copy()
+
+
+def waiting_in_between(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.barrier()
+        theta -= lr * gradient(seen, t * comm.world_size + comm.rank)
+    comm.barrier()
+    return theta.copy()
+
+
+def start_returned(comm, gradient, start, lr, steps):
+    densely(comm, gradient, start, lr, steps)
+    return start
+
+
+def summed_onto_the_shared(comm, gradient, start, lr, steps):
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        g = comm.all_reduce(gradient(seen, t * comm.world_size + comm.rank))
+        theta[g != 0] -= lr * g[g != 0]
+    comm.barrier()
+    return theta.copy()
+
+
 WRONG = [
+    ("stale_sgd", in_place, "all rows the start itself"),
+    ("stale_sgd", from_the_end, "path[-delay]"),
+    ("stale_sgd", from_one, "the steps counted from 1"),
+    ("largest_stable_lr_with_delay", solved_wrongly, "twice the angle"),
+    ("largest_stable_lr_with_delay", a_two_lost, "phi = pi/(d + 1)"),
+    ("largest_stable_lr_with_delay", a_sign_lost, "phi = pi/(2d - 1)"),
+    (
+        "largest_stable_lr_with_delay",
+        lambda curvature, delay: by_chord(curvature, max(delay, 1) - 1),
+        "one step too fresh",
+    ),
+    ("hogwild", two_pauses, "all ranks in step"),
+    ("hogwild", dealing_steps, "the steps dealt out, not the numbers"),
+    ("hogwild", rank_added, "the rank added to the step"),
+    ("hogwild", waiting_in_between, "a barrier for the pause"),
+    ("hogwild", start_returned, "returns the start"),
+    ("hogwild", summed_onto_the_shared, "an all-reduce that every rank writes"),
     ("stale_sgd", negative_index, "zeros before the start"),
     ("stale_sgd", aliased, "all rows the same array"),
     ("hogwild", private, "nothing is shared"),
@@ -198,6 +312,47 @@ WRONG = [
 def test_the_usual_mistakes_are_named(name, answer, slip):
     verdict = verdict_on(name, answer)
     assert (verdict.status, verdict.slip) == ("failed", slip), str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("stale_sgd", in_place, "changes the caller's array"),
+        ("largest_stable_lr_with_delay", solved_wrongly, "or your phi is twice too large itself"),
+        ("hogwild", two_pauses, "and so does a second pause"),
+    ],
+    ids=["in place", "solved wrongly", "two pauses"],
+)
+def test_the_sentence_fits_the_other_ways_to_the_same_mistake(name, answer, words):
+    assert words in str(verdict_on(name, answer))
+
+
+def test_a_list_asked_for_a_point_before_its_start_is_told_where_the_oldest_is():
+    def no_maximum(gradient, start, lr, steps, delay):
+        path = [start]
+        for t in range(steps):
+            path.append(path[t] - lr * gradient(path[t - delay], t))
+        return np.stack(path)
+
+    text = str(verdict_on("stale_sgd", no_maximum))
+    assert "Before there are delay points, t - delay is below 0: the oldest stands at index 0" in text
+    assert "path.append(path[t] - lr * gradient(path[t - delay], t))" in text  # where it was raised
+
+
+def test_an_index_error_that_has_nothing_to_do_with_a_delay_is_told_as_it_is():
+    text = str(verdict_on("stale_sgd", lambda gradient, start, lr, steps, delay: [][delay - 1]))
+    assert "IndexError" in text
+    without = find_case(delay=0)
+    outcome = ALL["stale_sgd"].run(lambda gradient, start, lr, steps, delay: [][0], without)
+    assert str(outcome.error) == "list index out of range"
+
+
+def find_case(**wanted):
+    return next(
+        case
+        for case in ALL["stale_sgd"].cases
+        if all(case.inputs[name] == value for name, value in wanted.items())
+    )
 
 
 def test_gradients_that_wait_in_a_queue_are_another_model():
