@@ -168,7 +168,7 @@ print(((grown > 10) & (grown < 500)).all())
 # orders part more than the nudge does, because each of the 300 steps rounds anew. Even so they part in the
 # last digits only.
 #
-# At the rate 2 training multiplies what is there, until nothing is left to multiply. More digits do not help
+# At the rate 2 training multiplies what is there, until the runs have nothing in common. More digits do not help
 # then. They only put the moment off. The run is chaotic, and neither result is the right one.
 #
 # ### Seeds, and a switch
@@ -373,30 +373,24 @@ arc = np.exp(1j * np.linspace(-0.1, 2.2, 100))
 axes.plot(arc.real, arc.imag, color=COLORS["black"], lw=0.8)
 axes.plot([0, 1], [0, 0], color=COLORS["blue"], lw=2)
 axes.plot([0, z.real], [0, z.imag], color=COLORS["blue"], lw=2)
-for tip, tail, name, color in (((z**2), 0, "$z^d$", "green"), (1, z, "$1-z$", "vermillion")):
-    tip, tail = complex(tip), complex(tail)
-    axes.annotate(
-        "",
-        (tip.real, tip.imag),
-        (tail.real, tail.imag),
-        arrowprops={"arrowstyle": "->", "color": COLORS[color]},
-    )
-    middle = (tip + tail) / 2
-    axes.text(middle.real + 0.06, middle.imag + 0.02, name, color=COLORS[color])
+plane = lambda number: np.array([np.real(number), np.imag(number)])
+for tail, tip, name, color in ((0, z**2, "$z^d$", COLORS["green"]), (z, 1, "$1-z$", COLORS["vermillion"])):
+    axes.annotate("", plane(tip), plane(tail), arrowprops={"arrowstyle": "->", "color": color})
+    axes.text(*plane((tail + tip) / 2 + 0.06), name, color=color)
 small = 0.22 * np.exp(1j * np.linspace(0, phi, 20))
 axes.plot(small.real, small.imag, color=COLORS["blue"], lw=1)
 axes.text(0.25, 0.06, "φ", color=COLORS["blue"])
 corner = 1 + 0.2 * np.exp(1j * np.linspace(np.pi - (np.pi - phi) / 2, np.pi, 20))
 axes.plot(corner.real, corner.imag, color=COLORS["vermillion"], lw=1)
 axes.text(0.42, 0.06, "(π − φ)/2", color=COLORS["vermillion"], fontsize=9)
-for point, name in ((0, "0"), (1, "1"), (z, "z")):
-    axes.text(np.real(point) + 0.02, np.imag(point) - 0.1 if name != "z" else np.imag(point) + 0.04, name)
+for at, name in ((0.02 - 0.1j, "0"), (1.02 - 0.1j, "1"), (z + 0.02 + 0.04j, "z")):
+    axes.text(*plane(at), name)
 axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal", xlim=(-0.15, 1.25), ylim=(-0.15, 1.1))
 plt.show()
 alt(
     "A piece of the unit circle. The triangle 0, 1, z has two sides of length 1. The angle between them, "
     "φ, is 36 degrees, so the angle at 1 is 72 degrees. The arrow from z to 1 is 1 − z: it points 72 degrees "
-    "down. The arrow to z squared points 72 degrees up. The two cancel: their product is a positive number."
+    "down. The arrow to z squared points 72 degrees up. The angles cancel: the product is a positive number."
 )
 
 # %% [markdown]
@@ -644,10 +638,10 @@ print("synchronous more than 1.6 times:", at_64["synchronous"] > 1.6 * at_64["no
 # waste. Momentum matters little. Backup workers take back most of the waste: at 64 ranks they are close.
 #
 # **Right, curvature limits the rate.** Who does not wait makes $N$ times as many steps, each $N$ times as
-# short: more ranks bring little. It is often said that this is why waiting wins here. The dashed lines say
-# no. *Without momentum* more ranks bring nothing to who waits either, since a better averaged gradient allows
-# no larger step, and not waiting is the faster. Waiting wins because fresh gradients leave room for momentum,
-# and stale ones do not: you saw it in the curves above.
+# short: more ranks bring little. That alone does not make waiting win. The dashed lines show it: *without
+# momentum* more ranks bring nothing to who waits either, since a better averaged gradient allows no larger
+# step, and not waiting is the faster. Waiting wins because fresh gradients leave room for momentum, and stale
+# ones do not: you saw it in the curves above.
 #
 # Large batches on equal machines are the right-hand side. DistBelief trained without waiting on thousands of
 # CPU machines (Dean and others, 2012). Today's large language models are trained synchronously, on equal
@@ -746,8 +740,9 @@ check(hogwild)
 # reads and rewrites *every* entry. More of that below.
 #
 # The simulated ranks take turns. Then Hogwild with $N$ ranks must be your `stale_sgd` with a delay of $N-1$,
-# and it is, to the last bit. Which rank goes first does not matter: the cell notes in which order the steps
-# come, and gives the path the same. No byte goes over a wire.
+# and it is, to the last bit. Which rank goes first does not matter (a barrier before your loop, for one,
+# changes that): the cell notes the order of the steps, and `stale_sgd` takes them in the same. No byte goes
+# over a wire.
 
 # %% tags=["nbval-check-output"]
 wild = hogwild if passed(hogwild) else library.hogwild
@@ -857,7 +852,7 @@ for lr in (0.2, 0.4, 0.6):
     print(f"rate {lr}: 1 rank ends below 0.4: {single < 0.4}; 16 ranks: {outcome}")
 
 # %% [markdown]
-# At three times the rate 16 ranks fail where one does not. At twice the rate they do not.
+# At twice the rate 16 ranks lag behind a little. At three times the rate they fail, where one rank does not.
 #
 # Take away the first. The check knows two programs that lose updates. One writes the touched entries as it
 # saw them, less the step. The other writes all back.
