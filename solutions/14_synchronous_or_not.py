@@ -168,8 +168,8 @@ print(((grown > 10) & (grown < 500)).all())
 # orders part more than the nudge does, because each of the 300 steps rounds anew. Even so they part in the
 # last digits only.
 #
-# At the rate 2 training multiplies what is there, until the runs have nothing in common. More digits do not help
-# then. They only put the moment off. The run is chaotic, and neither result is the right one.
+# At the rate 2 training multiplies what is there, until the runs have nothing in common. More digits do not
+# help then. They only put the moment off. The run is chaotic, and neither result is the right one.
 #
 # ### Seeds, and a switch
 #
