@@ -37,7 +37,8 @@ def stale_sgd(gradient: Gradient, start: np.ndarray, lr: float, steps: int, dela
     path = [np.array(start)]
     past = deque([path[0]] * (delay + 1), maxlen=delay + 1)
     for t in range(steps):
-        path.append(path[-1] - lr * gradient(past[0], t))
+        seen = past[0]
+        path.append(path[-1] - lr * gradient(seen, t))
         past.append(path[-1])
     return np.stack(path)
 
@@ -71,8 +72,7 @@ def hogwild(
 
     Source: F. Niu et al. (2011), Hogwild!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent.
     """
-    theta = comm.shared(name, start)
-    comm.barrier()
+    theta = comm.shared(name, start)  # whole for everyone who sees it: nobody has to wait here
     for t in range(steps):
         seen = np.array(theta)
         comm.pause()

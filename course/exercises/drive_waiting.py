@@ -29,7 +29,13 @@ def stale_path(answer: Answer, case: Case, out: Outcome) -> None:
         return pull * theta + push * t
 
     gradient.__qualname__ = "gradient"  # as a wrong call of it is told
-    path = answer(gradient, start, given["lr"], given["steps"], given["delay"])
+    try:
+        path = answer(gradient, start, given["lr"], given["steps"], given["delay"])
+    except IndexError as error:
+        if not given["delay"]:
+            raise
+        text = f"{error}. Before there are delay points, t - delay is below 0: the oldest stands at index 0"
+        raise IndexError(text).with_traceback(error.__traceback__) from None
     _note_mutations(case.inputs, given, out, 1)
     _refuse_tensor("the path", path, 1)
     if not is_array(path):

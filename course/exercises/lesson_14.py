@@ -13,6 +13,7 @@ from course.exercises.base import Case, Exercise
 from course.exercises.draw import SHAPES, hard, plain
 from course.exercises.drive_waiting import shared_memory, stale_path
 from course.exercises.lesson_14_hogwild_slips import hogwild_slips
+from course.exercises.lesson_14_hogwild_step_slips import hogwild_step_slips
 from course.exercises.lesson_14_limit_slips import limit_slips
 from course.exercises.lesson_14_stale_slips import stale_slips
 
@@ -155,7 +156,7 @@ EXERCISES = (
         reference=hogwild_reference,
         drive=shared_memory,
         make_cases=hogwild_cases,
-        slips=tuple(hogwild_slips),
+        slips=(*hogwild_slips, *hogwild_step_slips),
         hints=(
             'comm.shared("theta", start) is the memory that all ranks see. Ask for it once, before the loop.',
             "In the loop: copy what you see, pause, compute at the copy, and subtract in place.",

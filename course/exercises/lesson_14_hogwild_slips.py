@@ -8,7 +8,7 @@ import numpy as np
 
 from course.exercises.base import Slips
 
-__all__ = ["hogwild_slips"]
+__all__ = ["hogwild_slips", "number", "subtract", "wild"]
 
 Array = np.ndarray
 hogwild_slips = Slips()
@@ -169,10 +169,10 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
 
 
 @hogwild_slips(
-    "a barrier at each step",
-    "All ranks wait for each other at each step. All read the same parameters then, as in synchronous "
-    "training, and the slowest sets the pace.",
-    "One barrier is enough: at the end.",
+    "all ranks in step",
+    "At each step all ranks have written before any of them reads. All read the same parameters then, as in "
+    "synchronous training. A barrier in the loop does that, and so does a second pause.",
+    "One pause a step, between reading and writing. One barrier, at the end.",
 )
 def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
     theta = comm.shared("theta", start)
@@ -185,6 +185,38 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
 
 
 @hogwild_slips(
+    "a barrier for the pause",
+    "You wait at a barrier between reading and writing. Nobody writes before all have read: the slowest "
+    "sets the pace again, which Hogwild is there to avoid.",
+    "comm.pause() waits for nobody. It only lets the others run.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.barrier()
+        subtract(theta, lr * gradient(seen, number(comm, t)))
+    comm.barrier()
+    return theta
+
+
+@hogwild_slips(
+    "an all-reduce that every rank writes",
+    "You sum the gradients of all ranks, and every rank writes the sum into the shared array: it is "
+    "subtracted once for each rank. And all wait for all.",
+    "There are no collectives in the loop. Each rank writes its own gradient.",
+)
+def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
+    theta = comm.shared("theta", start)
+    for t in range(steps):
+        seen = theta.copy()
+        comm.pause()
+        subtract(theta, lr * comm.all_reduce(gradient(seen, number(comm, t))))
+    comm.barrier()
+    return theta
+
+
+@hogwild_slips(
     "the barrier forgotten",
     "A rank returns as soon as its own steps are done. Others still write, so the ranks return different "
     "parameters.",
@@ -192,64 +224,3 @@ def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
 )
 def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
     return wild(comm, gradient, comm.shared("theta", start), lr, steps).copy()
-
-
-@hogwild_slips(
-    "every rank the same steps",
-    "All ranks ask for the gradients 0, 1, 2, ...: they all work on the same rows.",
-    "The ranks deal the numbers out among themselves: rank r has r, r + N, r + 2 N, ...",
-)
-def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    wild(comm, gradient, theta := comm.shared("theta", start), lr, steps, lambda comm, t: t)
-    comm.barrier()
-    return theta
-
-
-@hogwild_slips(
-    "steps dealt out in blocks",
-    "Each number is used once, but rank 0 has the first block, rank 1 the second, and so on. Here they are "
-    "dealt out one by one.",
-    "The ranks deal the numbers out like cards: rank r has r, r + N, r + 2 N, ...",
-)
-def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    wild(comm, gradient, theta := comm.shared("theta", start), lr, steps, lambda c, t: c.rank * steps + t)
-    comm.barrier()
-    return theta
-
-
-@hogwild_slips(
-    "divided by the number of ranks",
-    "You divide each step by N. Nobody adds gradients up here: each rank takes its own step, whole.",
-    "The step is lr times the gradient.",
-)
-def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    wild(comm, gradient, theta := comm.shared("theta", start), lr / comm.world_size, steps)
-    comm.barrier()
-    return theta
-
-
-@hogwild_slips(
-    "returns what it saw last",
-    "You return the copy that the last gradient was taken at. It lacks your own last step, and what others "
-    "wrote after it.",
-    "After the barrier, read the shared array once more.",
-)
-def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    theta = seen = comm.shared("theta", start)
-    for t in range(steps):
-        seen = theta.copy()
-        comm.pause()
-        subtract(theta, lr * gradient(seen, number(comm, t)))
-    comm.barrier()
-    return seen
-
-
-@hogwild_slips(
-    "uphill",
-    "You add the gradient: the path climbs.",
-    "A step goes against the gradient.",
-)
-def _(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    wild(comm, gradient, theta := comm.shared("theta", start), -lr, steps)
-    comm.barrier()
-    return theta

@@ -71,12 +71,40 @@ def _(curvature: float, delay: int) -> Any:
 
 @limit_slips(
     "twice the angle",
-    "The sine is taken of the whole angle phi. The chord from 1 to a point at the angle phi has the length "
-    "2 sin(phi/2).",
-    "Half of the angle goes into the sine.",
+    "The angle in your sine is twice too large. Either it is the whole phi, and the chord from 1 to a point "
+    "at the angle phi is 2 sin(phi/2); or your phi is twice too large itself.",
+    "Half of phi goes into the sine. And put your phi into d phi = (pi - phi)/2: are both sides the same?",
 )
 def _(curvature: float, delay: int) -> Any:
     return 2 * math.sin(math.pi / (2 * delay + 1)) / curvature
+
+
+@limit_slips(
+    "phi = pi/(d + 1)",
+    "Your phi is pi/(delay + 1). That solves d phi = pi - phi: the 2 below (pi - phi) is lost on the way.",
+    "Double both sides: 2 d phi = pi - phi. Now bring the phi of the right to the left.",
+)
+def _(curvature: float, delay: int) -> Any:
+    return 2 * math.sin(math.pi / (2 * delay + 2)) / curvature
+
+
+@limit_slips(
+    "phi = pi/(2d - 1)",
+    "Your phi is pi/(2 delay - 1). Either the minus of (pi - phi) got lost when phi was brought to the left, "
+    "or you count the delay one too low.",
+    "Without a delay the limit is 2/L. Put delay = 0 into yours.",
+)
+def _(curvature: float, delay: int) -> Any:
+    return 2 * math.sin(math.pi / (4 * delay - 2)) / curvature
+
+
+@limit_slips(
+    "one step too fresh",
+    "This is the limit for a delay that is one shorter.",
+    "Delays count from 0: without one the limit is 2/L, with one step it is 1/L.",
+)
+def _(curvature: float, delay: int) -> Any:
+    return 2 * math.sin(math.pi / (4 * max(delay - 1, 0) + 2)) / curvature
 
 
 @limit_slips(

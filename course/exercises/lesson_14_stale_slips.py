@@ -51,6 +51,16 @@ def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
 
 
 @stale_slips(
+    "path[-delay]",
+    "path[-1] is the newest point, no step old. So path[-delay] is delay - 1 steps old, and without a delay "
+    "path[-0] is path[0], the start.",
+    "Count from the beginning: the point of step t stands at index t, the one delay steps before it at ...",
+)
+def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
+    return walked(gradient, start, lr, steps, lambda path, t: path[-delay] if t >= delay else path[0])
+
+
+@stale_slips(
     "zeros before the start",
     "The first steps see zeros, as if the parameters had been zero before. Nobody had read anything else "
     "than the start by then.",
@@ -126,6 +136,33 @@ def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
         theta -= lr * gradient(path[max(t - delay, 0)], t)
         path.append(theta)
     return np.stack(path)
+
+
+@stale_slips(
+    "all rows the start itself",
+    "Your theta is start under a second name: theta -= ... changes the caller's array, and all rows of your "
+    "path are that one array. Its past is overwritten, and no gradient is ever stale.",
+    "Begin with a copy, and let theta = theta - ... make a new array at each step.",
+)
+def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
+    theta = start
+    path = [theta]
+    for t in range(steps):
+        theta -= lr * gradient(path[max(t - delay, 0)], t)
+        path.append(theta)
+    return np.stack(path)
+
+
+@stale_slips(
+    "the steps counted from 1",
+    "Your first step asks for the gradient of step 1, and your last for that of step steps. The path's rows "
+    "are counted so that row 0 is the start; the steps begin with 0 as well.",
+    "Step t leads from row t to row t + 1, and its gradient has the number t.",
+)
+def _(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
+    return walked(
+        lambda at, t: gradient(at, t + 1), start, lr, steps, lambda path, t: path[max(t - delay, 0)]
+    )
 
 
 @stale_slips(

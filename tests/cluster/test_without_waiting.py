@@ -63,6 +63,37 @@ def test_simulated_hogwild_is_late_by_the_other_ranks():
     assert found.ledger.sent() == 0
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4, 16])
+def test_simulated_hogwild_takes_the_steps_in_their_order(ranks):
+    """Gradients that depend on the number of the step show who went first."""
+    rng = np.random.default_rng(ranks)
+    pull, push = rng.uniform(0.1, 0.5, 4), rng.normal(size=(32, 4))
+
+    def gradient(theta, n):
+        return pull * theta + push[n]
+
+    found = cluster.run(hogwild, ranks, args=(gradient, np.ones(4), 0.25, 32 // ranks))
+    path = stale_sgd(gradient, np.ones(4), 0.25, 32, delay=ranks - 1)
+    for result in found.results:
+        np.testing.assert_array_equal(result, path[-1])
+
+
+@real
+def test_real_ranks_need_no_barrier_before_they_write_into_what_is_shared():
+    """Whoever comes first has filled it already."""
+
+    def program(comm):
+        counts = comm.shared("counts", np.full(comm.world_size, 5.0))
+        found = counts[comm.rank]
+        counts[comm.rank] += 1
+        comm.barrier()
+        return found, np.array(counts)
+
+    for found, counts in cluster.run(program, 4, "gloo").results:
+        assert found == 5
+        np.testing.assert_array_equal(counts, [6, 6, 6, 6])
+
+
 @real
 def test_real_hogwild_solves_sparse_least_squares():
     def program(comm):

@@ -47,6 +47,33 @@ def test_the_references_limit_is_found_without_the_formula():
         assert reference(2.0, delay) == pytest.approx(largest_stable_lr(2.0, delay), rel=1e-12)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4, 16])
+@pytest.mark.parametrize("barriers", [0, 1, 2])
+def test_in_the_order_of_its_steps_any_right_answer_is_a_stale_path(solutions, ranks, barriers):
+    """So the lesson may print that the bits are the same, wherever a learner waits before the loop."""
+    rng = np.random.default_rng(ranks)
+    pull, push, order = rng.uniform(0.1, 0.5, 4), rng.normal(size=(32, 4)), []
+
+    def gradient(theta, n):
+        return pull * theta + push[n]
+
+    def noted(theta, n):
+        order.append(n)
+        return gradient(theta, n)
+
+    def patient(comm):
+        comm.shared("theta", np.ones(4))
+        for _ in range(barriers):
+            comm.barrier()
+        return solutions["hogwild"](comm, noted, np.ones(4), 0.25, 32 // ranks)
+
+    run = cluster.run(patient, ranks=ranks)
+    path = solutions["stale_sgd"](lambda theta, t: gradient(theta, order[t]), np.ones(4), 0.25, 32, ranks - 1)
+    assert sorted(order) == list(range(32))
+    for result in run.results:
+        np.testing.assert_array_equal(result, path[-1])
+
+
 @pytest.mark.parametrize("barriers", [0, 1, 2])
 def test_barriers_before_the_loop_change_no_number(solutions, barriers):
     """Without the driver's turns a barrier would change which rank reads first."""
