@@ -12,9 +12,12 @@ from course.exercises import drive, drive_pipeline, drive_tensor
 from course.exercises.base import Exercise
 from course.exercises.lesson_13_bubble_slips import bubble_slips
 from course.exercises.lesson_13_cases import bubble_cases, layer_cases, pairs, schedule_cases, stage_cases
-from course.exercises.lesson_13_schedule_slips import gpipe_slips, turn_slips
+from course.exercises.lesson_13_column_slips import column_slips
+from course.exercises.lesson_13_mean_slips import mean_slips
+from course.exercises.lesson_13_row_slips import row_slips
+from course.exercises.lesson_13_schedule_slips import gpipe_slips
 from course.exercises.lesson_13_stage_slips import stage_slips
-from course.exercises.lesson_13_tensor_slips import column_slips, row_slips
+from course.exercises.lesson_13_turn_slips import turn_slips
 
 __all__ = ["EXERCISES"]
 
@@ -144,7 +147,7 @@ EXERCISES = (
         reference=stage_reference,
         drive=drive_pipeline.stage,
         make_cases=stage_cases,
-        slips=tuple(stage_slips),
+        slips=(*mean_slips, *stage_slips),
         hints=(
             "One loop: for kind, i in works. Keep what forward saves in a dict by i, pop it in the backward.",
             "The first stage takes inputs[i], sends nothing back. The last asks loss, and sends nothing on.",
