@@ -161,7 +161,9 @@ def show(value: Any, digits: int = 6) -> str:
         if value.size > (ORDER if value.ndim == 1 and value.dtype.kind in "iu" else 8):
             return f"array of shape {value.shape}"
         text = np.array2string(
-            np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.{digits}g}"}
+            np.asarray(value),
+            separator=", ",
+            formatter={"float_kind": lambda x: f"{x:.{digits}g}", "int_kind": str},
         )
         return " ".join(text.split())
     if isinstance(value, bool):
