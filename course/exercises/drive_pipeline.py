@@ -17,7 +17,7 @@ from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
 from course.exercises.drive import _kind, _refuse_tensor
 from course.exercises.drive_cluster import on_ranks
 
-__all__ = ["Stage", "schedule", "stage"]
+__all__ = ["Stage", "order_of", "schedule", "stage"]
 
 Array = np.ndarray
 Answer = Callable[..., Any]
@@ -32,7 +32,7 @@ def schedule(answer: Answer, case: Case, out: Outcome) -> None:
     stages, micros = case.inputs["stages"], case.inputs["micros"]
     plan = _plan(answer(stages, micros), stages)
     for s, works in enumerate(plan):
-        out.see(1, f"order of stage {s}", np.array([_number(work) for work in works], dtype=np.int64))
+        out.see(1, order_of(s), np.array([_number(work) for work in works], dtype=np.int64))
     try:
         seen = timeline(plan)
     except ValueError as error:
@@ -41,6 +41,11 @@ def schedule(answer: Answer, case: Case, out: Outcome) -> None:
     out.see(1, "length", seen.length)
     out.see(1, "bubble", seen.bubble)
     out.see(1, "held", np.array(seen.held))
+
+
+def order_of(stage: int) -> str:
+    """Return what the order of a stage's work is called where it is shown."""
+    return f"order of stage {stage} (F0 as 1, B0 as -1)"
 
 
 def _number(work: Work) -> int:
@@ -208,7 +213,7 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
     for rank, result in enumerate(run.results):
         out.see(1, f"gradient of stage {rank}", result["gradient"])
     for rank, result in enumerate(run.results):
-        out.see(1, f"order of stage {rank}", np.array(result["order"], dtype=np.int64))
+        out.see(1, order_of(rank), np.array(result["order"], dtype=np.int64))
     _see_messages(out, run.ledger, len(plan))
     out.see(1, "kept after use", np.array([max(0, result["kept"]) for result in run.results]))
     out.see(1, "sends not waited for", np.array([result["sent"] for result in run.results]))

@@ -25,9 +25,8 @@ Array = np.ndarray
 _ORDER = "neither line needs the other"
 _ROWS = "rows = sum((len(x) for x in inputs))"
 _TOTAL = "total = total + gradient * (len(inputs[i]) / rows)"
-_WRITTEN = "with F0, F1 written as 1, 2 and B0, B1 as -1, -2"
-_ORDERS = {f"order of stage {s}": _WRITTEN for s in range(5)}
-_SCHEDULE = _ORDERS | {
+_ORDERS = frozenset(drive_pipeline.order_of(s) for s in range(5))
+_SCHEDULE = {
     "length": "the time of the whole, with 1 for a forward and 2 for a backward",
     "bubble": "the idle part of the time",
     "held": "the most micro-batches that each stage holds at a time",
@@ -153,8 +152,7 @@ EXERCISES = (
             "The first stage takes inputs[i], sends nothing back. The last asks loss, and sends nothing on.",
             "Weigh by len(inputs[i]) / sum(map(len, inputs)). Keep what isend returns; wait() at the end.",
         ),
-        meaning=_ORDERS
-        | {f"gradient of stage {s}": "the mean over all rows" for s in range(5)}
+        meaning={f"gradient of stage {s}": "the mean over all rows" for s in range(5)}
         | {
             "bytes sent onwards": "by each stage to the next",
             "bytes sent back": "by each stage to the one before",

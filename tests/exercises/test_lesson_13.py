@@ -10,7 +10,7 @@ from course import cluster
 from course.authoring.proof import function_from, solution_source
 from course.cluster.schedules import Work, gpipe, one_f_one_b, timeline
 from course.exercises import ALL
-from course.exercises.drive_pipeline import Stage, drawn
+from course.exercises.drive_pipeline import Stage, drawn, order_of
 from course.exercises.drive_tensor import BACKWARD, FORWARD, cut
 from course.exercises.lesson_13_cases import pairs
 
@@ -70,7 +70,7 @@ def test_each_stage_sends_one_activation_on_and_one_gradient_back(case, outcome)
     assert not seen(outcome, "kept after use").any()
     for s, works in enumerate(case.inputs["schedule"]):
         order = [(micro + 1) * (1 if kind == "F" else -1) for kind, micro in works]
-        np.testing.assert_array_equal(seen(outcome, f"order of stage {s}"), order)
+        np.testing.assert_array_equal(seen(outcome, order_of(s)), order)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -86,6 +86,7 @@ def test_an_order_of_ten_is_shown():
     text = str(verdict_on("gpipe_schedule", gpipe_schedule))
     assert "[2, 1, 3, 4, 5, -1, -2, -3, -4, -5]" in text
     assert "array of shape" not in text
+    assert "order of stage 0 (F0 as 1, B0 as -1)" in text
 
 
 def right(stages, micros):
