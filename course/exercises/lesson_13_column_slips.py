@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from course.exercises.base import Slips
-from course.exercises.lesson_13_words import AVERAGED, NOT_TURNED, ROWS, TURNED, UNUSED, WEIGHT
+from course.exercises.lesson_13_words import (
+    AS_TORCH,
+    AVERAGED,
+    BOTH_AVERAGED,
+    NOT_TURNED,
+    ROWS,
+    TURNED,
+    UNUSED,
+    WEIGHT,
+)
 
 __all__ = ["column_slips"]
 
@@ -151,7 +160,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _column(comm, x, weight, bias, turned=lambda w: w)
 
 
-@column_slips("the weight as torch has it", TURNED, "x @ weight; backwards dy @ weight.T and x.T @ dy.")
+@column_slips("the weight as torch has it", AS_TORCH, "x @ weight; backwards dy @ weight.T and x.T @ dy.")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _column(comm, x, weight.T, bias, dweight=lambda g: g.T)
 
@@ -170,7 +179,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _column(comm, x, weight, bias, dweight=lambda g: g / len(x))
 
 
-@column_slips("both gradients averaged over the rows", AVERAGED, "x.T @ dy, and dy.sum(axis=0).")
+@column_slips("both gradients averaged over the rows", BOTH_AVERAGED, "x.T @ dy, and dy.sum(axis=0).")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _column(comm, x, weight, bias, dweight=lambda g: g / len(x), dbias=lambda dy: dy.mean(axis=0))
 
@@ -187,7 +196,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     )
 
 
-@column_slips("the sum made and not used", UNUSED, "dx = comm.all_reduce(dy @ weight.T).")
+@column_slips("the sum made and not used", UNUSED, "Give what it returns a name, and return that.")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     def dx(g: Array) -> Array:
         comm.all_reduce(g)
@@ -224,7 +233,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
 
 
 @column_slips(
-    "the sum in the forward and not in the backward",
+    "the sum in the forward, none in the backward",
     "You sum the outputs in the forward and nothing in the backward: that is how a row layer does it. Here "
     "the outputs are different columns, and it is dx that is a sum.",
     "Nothing is sent in the forward; comm.all_reduce of dy @ weight.T in the backward.",
@@ -234,7 +243,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
 
 
 @column_slips(
-    "the product summed in the forward and not in the backward",
+    "the product summed, and nothing in backward",
     "You sum the products in the forward, add the bias, and sum nothing in the backward: that is a row "
     "layer. Here the outputs are different columns, and it is dx that is a sum.",
     "Nothing is sent in the forward; comm.all_reduce of dy @ weight.T in the backward.",

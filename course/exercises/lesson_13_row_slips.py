@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from course.exercises.base import Slips
-from course.exercises.lesson_13_words import AVERAGED, NOT_TURNED, ROWS, TURNED, UNUSED, WEIGHT
+from course.exercises.lesson_13_words import (
+    AS_TORCH,
+    AVERAGED,
+    BOTH_AVERAGED,
+    NOT_TURNED,
+    ROWS,
+    TURNED,
+    UNUSED,
+    WEIGHT,
+)
 
 __all__ = ["row_slips"]
 
@@ -167,7 +176,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _row(comm, x, weight, bias, turned=lambda w: w)
 
 
-@row_slips("the weight as torch has it", TURNED, "x @ weight; backwards dy @ weight.T and x.T @ dy.")
+@row_slips("the weight as torch has it", AS_TORCH, "x @ weight; backwards dy @ weight.T and x.T @ dy.")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _row(comm, x, weight.T, bias, dweight=lambda g: g.T)
 
@@ -186,7 +195,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _row(comm, x, weight, bias, dweight=lambda g: g / len(x))
 
 
-@row_slips("both gradients averaged over the rows", AVERAGED, "x.T @ dy, and dy.sum(axis=0).")
+@row_slips("both gradients averaged over the rows", BOTH_AVERAGED, "x.T @ dy, and dy.sum(axis=0).")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _row(comm, x, weight, bias, dweight=lambda g: g / len(x), dbias=lambda dy: dy.mean(axis=0))
 
@@ -201,7 +210,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     return _row(comm, x, weight, bias, dweight=comm.all_reduce, dbias=lambda dy: comm.all_reduce(_rows(dy)))
 
 
-@row_slips("the sum made and not used", UNUSED, "y = comm.all_reduce(x @ weight) + bias.")
+@row_slips("the sum made and not used", UNUSED, "Give what it returns a name, and add the bias to that.")
 def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
     def out(part: Array) -> Array:
         comm.all_reduce(part)
@@ -244,7 +253,7 @@ def _(comm: Any, x: Array, weight: Array, bias: Array) -> Any:
 
 
 @row_slips(
-    "the sum in the backward and not in the forward",
+    "the sum in the backward, none in the forward",
     "You sum dx in the backward and nothing in the forward: that is how a column layer does it. Here it is "
     "the output that is a sum, and each rank's dx belongs to other inputs.",
     "comm.all_reduce(x @ weight) in the forward; nothing is sent in the backward.",

@@ -152,7 +152,7 @@ def _(stages: int, micros: int) -> Plan:
 
 
 @turn_slips(
-    "forward and backward of one number, and the last twice",
+    "F and B of one number, the last B twice",
     "After the warm-up you pair a forward with its own backward: F and B of the same number. At the end "
     "these go back once more, and the first micro-batches never do.",
     "When F of warm + i is done, B of i is due.",
@@ -180,7 +180,7 @@ def _(stages: int, micros: int) -> Plan:
     "backwards below zero",
     "With fewer micro-batches than stages, micros minus your warm-up is negative: your backwards begin "
     "below 0.",
-    "warm = min(stages - s - 1, micros), and use warm from there on.",
+    "Cap the warm-up where you compute it, and use that number from there on.",
 )
 def _(stages: int, micros: int) -> Plan:
     plan = []
@@ -197,7 +197,7 @@ def _(stages: int, micros: int) -> Plan:
     "backwards below zero, forwards capped",
     "With fewer micro-batches than stages you cap the forwards, but micros minus the uncapped warm-up is "
     "negative: your backwards begin below 0.",
-    "warm = min(stages - s - 1, micros), and use warm from there on.",
+    "Cap the warm-up where you compute it, and use that number from there on.",
 )
 def _(stages: int, micros: int) -> Plan:
     plan = []

@@ -68,7 +68,7 @@ def turns(stages, micros, steady, rest, cap=True):
             lambda w, i: w + i,
             lambda w, m: range(m - w, m),
             True,
-            "forward and backward of one number, and the last twice",
+            "F and B of one number, the last B twice",
         ),
         (lambda w, i: i, lambda w, m: range(m - 1, m - w - 1, -1), True, "the last backwards reversed"),
         (lambda w, i: i, lambda w, m: range(m - w, m), False, "backwards below zero"),

@@ -64,7 +64,7 @@ SUM_IN_BACKWARD = {
         (PER_ROW | {"db": lambda comm, dy: dy.mean(0)}, "both gradients averaged over the rows"),
         (
             {"y": lambda comm, part, b: comm.all_reduce(part + b), "dx": lambda comm, dy, w: dy @ w.T},
-            "the sum in the forward and not in the backward",
+            "the sum in the forward, none in the backward",
         ),
         ({"dx": lambda comm, dy, w: in_place(comm, dy @ w.T)}, "the sum made and not used"),
         ({"dx": lambda comm, dy, w: comm.all_reduce(dy @ w)}, "the weight not turned in the backward"),
@@ -83,7 +83,7 @@ def test_a_column_layers_mistakes_are_told(pieces, slip):
             "the bias on rank 0 after the sum",
         ),
         ({"dx": lambda comm, dy, w: dy @ w.T / comm.world_size}, "dx divided by the ranks"),
-        (SUM_IN_BACKWARD, "the sum in the backward and not in the forward"),
+        (SUM_IN_BACKWARD, "the sum in the backward, none in the forward"),
         (SUMMED, "both gradients summed over the ranks"),
         (PER_ROW, "the weight's gradient averaged over the rows"),
         ({"y": in_place}, "the sum made and not used"),
