@@ -154,9 +154,9 @@ check(gpipe_schedule)
 # [lesson 14](14_synchronous_or_not.ipynb). Here all micro-batches are done before the update. That form is
 # PipeDream-Flush (Narayanan et al., 2021), and it is the one meant by 1F1B today.
 #
-# A stage begins with as many forwards as there are *later*
-# stages. That fills the pipeline. Then it does one forward and one backward in turn. When no forward is left,
-# the backwards go on. In order again, both ways. There may be fewer micro-batches than stages.
+# A stage begins with as many forwards as there are *later* stages. That fills the pipeline. Then it does one
+# forward and one backward in turn. When no forward is left, the backwards go on. In order again, both ways.
+# There may be fewer micro-batches than stages.
 
 
 # %% exercise="one_f_one_b"
@@ -387,7 +387,8 @@ predict(
 #
 # `weight` and `bias` are this rank's columns, `x` is whole. Return `(y, backward)`: this rank's part of the
 # output, and a function `backward(dy)` that takes the gradient in this part and returns
-# `(dx, dweight, dbias)`. `dx` is that of the whole layer.
+# `(dx, dweight, dbias)`. `dx` is that of the whole layer. `comm.all_reduce(array)` returns the sum over the
+# ranks, and leaves the array as it was.
 
 
 # %% exercise="column_parallel"
@@ -1040,4 +1041,5 @@ print("and sent what the simulation says:                 ", same)
 # - A row layer's bias is added once, after the sum, and its gradient is not divided.
 # - Tensor parallelism talks in every layer, and the next one waits. So it stays inside a node.
 #
-# All ranks here wait for each other. Lesson 14 asks what happens when they do not.
+# All ranks here wait for each other. [Lesson 14](14_synchronous_or_not.ipynb) asks what happens when they do
+# not.
