@@ -27,6 +27,9 @@
 # - cut a linear layer by columns and by rows, and say where the two all-reduces of a pair belong,
 # - compare what data parallelism, ZeRO 3, tensor parallelism and a pipeline send, and say why tensor
 #   parallelism stays inside a node.
+#
+# It is a long lesson: with its six exercises give it about 100 minutes. The heading *Tensor parallelism* is a
+# good place to stop, and to go on another day.
 
 # %% tags=["nbval-check-output"]
 from itertools import pairwise
@@ -34,7 +37,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 
-from course import check, cluster, hint, predict, reveal, written
+from course import check, cluster, hint, passed, predict, reveal
 from course.cluster.data_parallel import DataParallel
 from course.cluster.fsdp import FullyShard
 from course.cluster.mesh import mesh
@@ -77,10 +80,10 @@ reveal(
 # %% [markdown]
 # ## See
 #
-# Start with GPipe and raise the micro-batches: the end moves towards 1, the time of the work itself. On the
-# right the memory rises. Then go to 1F1B, with the same numbers. The end stays where it is; look at the right
-# side. Then the other two: *interleaved* gives each stage two thin slices of the model in the place of one
-# thick one, *zero bubble* cuts the backward in two. More of both below.
+# Start with GPipe and raise the micro-batches: the end moves towards 1, the time of the work itself. In the
+# second picture the memory rises. Then go to 1F1B, with the same numbers. The end stays where it is; look at
+# what the stages hold. Then the other two: *interleaved* gives each stage two thin slices of the model in the
+# place of one thick one, *zero bubble* cuts the backward in two. More of both below.
 
 # %%
 pipeline_chart()
@@ -94,15 +97,15 @@ pipeline_chart()
 # ## A schedule is data
 #
 # For each stage, in which order does it work on what? `("F", 2)` is the forward of micro-batch 2, `("B", 2)`
-# its backward. A schedule is a list with one such row for each stage. It says nothing of time: each piece
-# runs as soon as what it needs is there. The library's `timeline` does just that, on paper. The cell draws
-# one with it. A dot is a stage that waits.
+# its backward. A schedule is a list with one list of such pairs for each stage. It says nothing of time: each
+# piece runs as soon as what it needs is there. The library's `timeline` does just that, on paper. The cell
+# draws one with it. A dot is a stage that waits; it is drawn, and not part of the schedule.
 
 # %% tags=["nbval-check-output"]
 
 
 def on_paper(plan):
-    """Run rows of pairs on paper."""
+    """Run lists of pairs on paper."""
     return timeline([[Work(*pair) for pair in works] for works in plan])
 
 
@@ -146,9 +149,14 @@ check(gpipe_schedule)
 # every stage comes to hold all of them. But the last stage could go back at once, and free what it holds. The
 # stage before it could go back right after that.
 #
-# 1F1B (PipeDream, Narayanan et al., 2019) does so. A stage begins with as many forwards as there are *later*
-# stages. That fills the pipeline. Then it does one forward and one backward in turn. When no forward is left,
-# the backwards go on. In order again, both ways. There may be fewer micro-batches than stages.
+# 1F1B does so. The order comes from PipeDream (Narayanan et al., 2019). That one is asynchronous: it updates
+# while other batches are under way, and keeps old weights for them. What stale weights do is the matter of
+# [lesson 14](14_synchronous_or_not.ipynb). Here all micro-batches are done before the update. That form is
+# PipeDream-Flush (Narayanan et al., 2021), and it is the one meant by 1F1B today.
+#
+# A stage begins with as many forwards as there are *later* stages. That fills the pipeline. Then it does one
+# forward and one backward in turn. When no forward is left, the backwards go on. In order again, both ways.
+# There may be fewer micro-batches than stages.
 
 
 # %% exercise="one_f_one_b"
@@ -172,8 +180,8 @@ def one_f_one_b(stages, micros):
 check(one_f_one_b)
 
 # %% tags=["nbval-check-output"]
-all_first = gpipe_schedule if written(gpipe_schedule) else find("gpipe_schedule").reference
-in_turn = one_f_one_b if written(one_f_one_b) else find("one_f_one_b").reference
+all_first = gpipe_schedule if passed(gpipe_schedule) else find("gpipe_schedule").reference
+in_turn = one_f_one_b if passed(one_f_one_b) else find("one_f_one_b").reference
 chart(all_first(3, 5))
 chart(in_turn(3, 5))
 
@@ -211,7 +219,7 @@ def bubble_fraction(stages, micros, chunks=1):
 check(bubble_fraction)
 
 # %% [markdown]
-# The cell draws your formula, or the measured values again while it is not written, through points that are
+# The cell draws your formula, or the measured values again while it is not right, through points that are
 # measured on paper: four stages, four schedules. Beside it: what the first stage holds. A chunk's activations
 # count as half a stage's there.
 #
@@ -226,7 +234,7 @@ STYLES = {
     "interleaved": ("interleaved, 2 chunks", "green", "^", 2),
     "zero_bubble": ("zero bubble", "purple", "D", 1),
 }
-bubble = bubble_fraction if written(bubble_fraction) else find("bubble_fraction").reference
+bubble = bubble_fraction if passed(bubble_fraction) else find("bubble_fraction").reference
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.5), layout="constrained")
 measured = {}
 for name, (label, color, marker, chunks) in STYLES.items():
@@ -258,8 +266,13 @@ print("the formula agrees with the paper runs:", agrees)
 print("1F1B waits exactly as long as GPipe:", np.array_equal(measured["1f1b"], measured["gpipe"]))
 print(f"8 micro-batches, interleaved: {measured['interleaved'][1]:.2f} instead of {measured['1f1b'][1]:.2f}")
 print("4 for each stage:", ", ".join(f"{p} stages {bubble(p, 4 * p):.3f}" for p in (4, 16, 64)))
+for name in ("gpipe", "1f1b", "zero_bubble"):
+    print(f"16 micro-batches, {STYLES[name][0]:11s}: held by stage", timeline(SCHEDULES[name](4, 16)).held)
 
 # %% [markdown]
+# Zero bubble has its price at the other end: its last stage holds as many as its first, 4 and not 1. While
+# the weights' part of a backward waits, its activations must stay.
+#
 # A rule of thumb: with $k$ micro-batches for each stage, a long pipeline waits $1/(k+1)$ of its time. Four
 # for each cost a fifth, and a tenth takes nine. (Here, with four stages, it is a little less.) Micro-batches
 # cannot be had for nothing: their number times their size is the batch.
@@ -269,7 +282,7 @@ print("4 for each stage:", ", ".join(f"{p} stages {bubble(p, 4 * p):.3f}" for p 
 #
 # Now the arithmetic. Each rank is one stage and is given
 #
-# - `works`: its own row of a schedule,
+# - `works`: its own list of a schedule,
 # - `forward(x)`: returns `(y, saved)`, the output and what the backward needs,
 # - `backward(saved, dy)`: returns `(dx, gradient)`: the gradients in the stage's input and in its weights,
 # - `loss(i, y)`: the gradient in `y` of the **mean** loss over the rows of micro-batch `i`; for the last
@@ -284,8 +297,8 @@ print("4 for each stage:", ", ".join(f"{p} stages {bubble(p, 4 * p):.3f}" for p 
 # something whose `wait()` you call at the end. Which of the two do you need, when one stage sends on while
 # the next one sends back?
 #
-# The check looks at values, at the order of your work, at the bytes, and at whether you let go of what was
-# saved. One short loop is enough.
+# The check looks at values, at the order of your work, at the bytes, and at whether you let go of `saved`. Of
+# outputs or received arrays that you keep it sees nothing; let go of these as well. One short loop is enough.
 
 
 # %% exercise="pipeline_stage"
@@ -333,7 +346,7 @@ def doubling(comm):
     return look(pipeline_stage, comm, works, double, back, lambda i, y: y / len(y), ROWS)
 
 
-cluster.run(doubling, ranks=2).results[1]
+cluster.run(doubling, ranks=2).results[1] if passed(pipeline_stage) else None
 
 # %% [markdown]
 # ## Tensor parallelism
@@ -374,7 +387,8 @@ predict(
 #
 # `weight` and `bias` are this rank's columns, `x` is whole. Return `(y, backward)`: this rank's part of the
 # output, and a function `backward(dy)` that takes the gradient in this part and returns
-# `(dx, dweight, dbias)`. `dx` is that of the whole layer.
+# `(dx, dweight, dbias)`. `dx` is that of the whole layer. `comm.all_reduce(array)` returns the sum over the
+# ranks, and leaves the array as it was.
 
 
 # %% exercise="column_parallel"
@@ -420,17 +434,18 @@ check(row_parallel)
 # ### The pair, counted
 #
 # A column layer, a tanh, a row layer: forward and backward on four ranks, beside one process. As long as a
-# function is not written, the library's stands in.
+# function is not right, the library's stands in. The prediction is settled by the library's pair.
 
 # %% tags=["nbval-check-output"]
-column = column_parallel if written(column_parallel) else find("column_parallel").reference
-row = row_parallel if written(row_parallel) else find("row_parallel").reference
+library = {name: find(f"{name}_parallel").reference for name in ("column", "row")}
+column = column_parallel if passed(column_parallel) else library["column"]
+row = row_parallel if passed(row_parallel) else library["row"]
 rng = np.random.default_rng(13)
 W1, B1, W2, B2 = (rng.normal(size=shape) / 3 for shape in ((6, 24), (24,), (24, 5), (5,)))
 X, DY = rng.normal(size=(10, 6)), rng.normal(size=(10, 5))
 
 
-def pair(comm):
+def pair(comm, column, row):
     """Return the output, dx, and this rank's part of the first weight's gradient."""
     mine = np.arange(24).reshape(comm.world_size, -1)[comm.rank]
     inner, back_first = column(comm, X, W1[:, mine], B1[mine])
@@ -441,15 +456,17 @@ def pair(comm):
     return y, dx, dweight
 
 
-done = cluster.run(pair, 4)
+done = cluster.run(pair, 4, args=(column, row))
 hidden = np.tanh(X @ W1 + B1)
 dinner = (DY @ W2.T) * (1 - hidden**2)
 truth = hidden @ W2 + B2, dinner @ W1.T, X.T @ dinner
 parts = [np.concatenate([result[2] for result in done.results], axis=1)]
 for name, found, right in zip(("y", "dx", "dW1"), [*done.results[3][:2], *parts], truth):
     print(f"{name:3s} is that of one process: {abs(found - right).max() < 1e-12}")
-reduces, all_calls = done.ledger.select("all_reduce", rank=0), done.ledger.select(rank=0)
+ledger = cluster.run(pair, 4, args=tuple(library.values())).ledger
+reduces, all_calls = ledger.select("all_reduce", rank=0), ledger.select(rank=0)
 print("all-reduces:", [entry.payload for entry in reduces], "bytes; and nothing else:", len(all_calls) == 2)
+print("the calls of the pair above:", [entry.kind for entry in done.ledger.select(rank=0)])
 reveal(
     "13-pair",
     {1: "One", 2: "Two", 3: "Three", 4: "Four"}.get(reduces.count(), "?"),
@@ -490,10 +507,11 @@ for n in (2, 4):
 # %% [markdown]
 # ## Who sends what
 #
-# Data parallelism and ZeRO send *weights* and their gradients. These do not care how many rows there are.
-# Tensor parallelism and pipelines send *activations*. These do not care how wide a layer's weights are, but
-# there are more of them with every row. First in small, by the ledger: one step of an MLP of eight layers on
-# four ranks, with few rows and with many. The number is what the busiest rank sends.
+# Data parallelism and ZeRO send *weights* and their gradients. These do not care how many rows there are, and
+# grow with the square of a layer's width. Tensor parallelism and pipelines send *activations*. There are more
+# of them with every row, and they grow only with the width itself. First in small, by the ledger: one step of
+# an MLP of eight layers on four ranks, with few rows and with many. The number is what the busiest rank
+# sends.
 
 # %% tags=["nbval-check-output"]
 WIDTHS = [32] * 9
@@ -567,31 +585,31 @@ print(f"tensor parallelism sends more than ZeRO 3 from {equal:,.0f} tokens a ste
 # ## Validate: 20 steps beside one process
 #
 # A network of eight layers, 24 rows in six micro-batches, 20 steps of AdamW. First the pipeline: your
-# schedules and your `pipeline_stage`, where they are written; for the last two schedules the library's
-# `Pipeline`. Each on 2, 3 and 4 stages. (Interleaving needs micro-batches that divide by the stages: on four
-# it takes four.)
+# schedules and your `pipeline_stage`, where they are right; for the last two schedules the library's
+# `Pipeline`. Each on 2, 3 and 4 stages. (Interleaving takes micro-batches in groups of as many as there are
+# stages. Six are no such groups on four stages, so there the batch is cut into four.)
 
 # %%
 STEPS, RULE, MICROS = 20, AdamW(lr=0.01, weight_decay=0.1), 6
 net = MLP.of_sizes([6, 12, 12, 12, 12, 12, 12, 12, 4])
 INPUTS, TARGETS = rng.normal(size=(24, 6)), rng.normal(size=(24, 4))
-stage_of = pipeline_stage if written(pipeline_stage) else find("pipeline_stage").reference
+stage_of = pipeline_stage if passed(pipeline_stage) else find("pipeline_stage").reference
 
 
 class Part:
-    """Some neighbouring layers of the network, with their weights in one row."""
+    """Some neighbouring layers of the network, with their weights in one vector."""
 
     def __init__(self, which):
         self.which = list(which)
-        self.row = np.concatenate([p.reshape(-1) for i in self.which for p in net.layers[i].values()])
+        self.flat = np.concatenate([p.reshape(-1) for i in self.which for p in net.layers[i].values()])
 
     def params(self):
-        """Return the row as each layer's parameters by name."""
+        """Return the vector as each layer's parameters by name."""
         start, found = 0, []
         for i in self.which:
             found.append({})
             for name, like in net.layers[i].items():
-                found[-1][name] = self.row[start : start + like.size].reshape(like.shape)
+                found[-1][name] = self.flat[start : start + like.size].reshape(like.shape)
                 start += like.size
         return found
 
@@ -604,21 +622,21 @@ class Part:
         return x, kept
 
     def backward(self, kept, dy):
-        """Return the gradients in the input and, as one row, in the weights."""
-        rows = []
+        """Return the gradients in the input and, as one vector, in the weights."""
+        parts = []
         for i, params, saved in reversed(list(zip(self.which, self.params(), kept))):
             dy, found = net.backward(i, params, saved, dy)
-            rows[:0] = [g.reshape(-1) for g in found.values()]
-        return dy, np.concatenate(rows)
+            parts[:0] = [g.reshape(-1) for g in found.values()]
+        return dy, np.concatenate(parts)
 
 
 def steps(part, gradient_of):
     """Take all steps with a rule and a function that returns the gradient."""
-    state = RULE.init(part.row)
+    state = RULE.init(part.flat)
     for _ in range(STEPS):
-        delta, state = RULE.update(gradient_of(), state, part.row)
-        part.row = part.row - delta
-    return part.row
+        delta, state = RULE.update(gradient_of(), state, part.flat)
+        part.flat = part.flat - delta
+    return part.flat
 
 
 def slope(y, target):
@@ -638,20 +656,20 @@ def alone():
 
 
 def accumulated():
-    """Train in one process, micro-batch by micro-batch."""
+    """Train in one process, micro-batch by micro-batch, weighed where the backward begins."""
     part = Part(range(8))
 
     def gradient():
         total = 0
         for x, target in zip(np.split(INPUTS, MICROS), np.split(TARGETS, MICROS)):
             y, kept = part.forward(x)
-            total = total + part.backward(kept, slope(y, target))[1] * (len(x) / len(INPUTS))
+            total = total + part.backward(kept, slope(y, target) * (len(x) / len(INPUTS)))[1]
         return total
 
     return steps(part, gradient)
 
 
-def by_stages(comm, plan):
+def by_stages(comm, plan, stage_of=stage_of):
     """Train as one stage of a pipeline."""
     part = Part(chunk_of(8, comm.world_size, comm.rank))
     inputs, targets = np.split(INPUTS, MICROS), np.split(TARGETS, MICROS)
@@ -694,12 +712,15 @@ print("as one process on the whole batch: the same bits:", np.array_equal(yours[
 # So moving layers to other ranks changes no bit: the same products of the same micro-batches are added in the
 # same order, and no sum runs *across* ranks. What changes bits is cutting the batch. One process that
 # accumulates over the same micro-batches, in the same order, has the pipeline's bits, if it also weighs them
-# at the same place. Yours may weigh elsewhere, and it is right all the same.
+# at the same place. The library's stage weighs where the backward begins, and so does `accumulated`. Yours
+# may weigh elsewhere: then its last bits are others, and it is right all the same.
 
-# %%
-same = np.array_equal(yours[0], in_parts)
-print("one process that accumulates micro-batches has the pipeline's bits:", same)
-print("within 1e-11 in any case:", abs(yours[0] - in_parts).max() < 1e-11)
+# %% tags=["nbval-check-output"]
+plan, stage = SCHEDULES["1f1b"](3, MICROS), find("pipeline_stage").reference
+plan = [[(work.kind, work.micro) for work in works] for works in plan]
+theirs = np.concatenate(cluster.run(by_stages, 3, args=(plan, stage)).results)
+print("one process that accumulates has the bits of the library's stages:", np.array_equal(theirs, in_parts))
+print("within 1e-11 of yours:", abs(yours[0] - in_parts).max() < 1e-11)
 
 # %% [markdown]
 # Now tensor parallelism: four pairs of your layers on 2, 3 and 4 ranks.
@@ -732,7 +753,7 @@ def by_tensors(comm):
 
 
 def put_together(parts):
-    """Return the ranks' weights as one row: columns side by side, rows below each other, biases once."""
+    """Return the ranks' weights as one vector: columns side by side, rows below each other, biases once."""
     whole = []
     for k, same in enumerate(zip(*parts)):
         i, is_bias = divmod(k, 2)
@@ -799,8 +820,10 @@ for axis, group in (("tensor", (2, 3)), ("data", (1, 3))):
 # %% [markdown]
 # ## Where conventions differ
 #
-# **A bubble of what?** The papers on GPipe's and Megatron's schedules state the waiting over the *ideal*
-# time, $(p-1)/m$. The share of the *whole* time is smaller. With few micro-batches they differ by much:
+# **A bubble of what?** GPipe's paper takes the *whole* time, as we do: $O((K-1)/(M+K-1))$ for $K$ stages and
+# $M$ micro-batches. The paper on Megatron's schedules (Narayanan et al., 2021, *Efficient Large-Scale
+# Language Model Training*) states the waiting over the *ideal* time, $(p-1)/m$. With few micro-batches they
+# differ by much:
 
 # %% tags=["nbval-check-output"]
 for m in (4, 16, 64):
@@ -945,8 +968,8 @@ print(f"{'as it should be':38s} output {output}, gradient {gradient}")
 def blocking(comm):
     """Run 1F1B on two stages with sends that wait; only the messages, no arithmetic."""
     other, block = 1 - comm.rank, np.zeros((4, 8))
-    for kind, _ in in_turn(2, 3)[comm.rank]:
-        if (kind == "F") == (comm.rank == 0):
+    for work in SCHEDULES["1f1b"](2, 3)[comm.rank]:
+        if (work.kind == "F") == (comm.rank == 0):
             comm.send(block, other)
         else:
             comm.recv(other)
@@ -976,8 +999,9 @@ for tensor, pipeline, chunks in ((8, 16, 1), (8, 16, 2), (16, 8, 2)):
 
 # %% [markdown]
 # The second line is the published layout, as far as the report tells it (that there were two chunks is an
-# assumption). The third has tensor parallelism reach across two nodes. Its bubble is smaller, and it is far
-# slower.
+# assumption). The report itself states 400 TFLOP/s a GPU, which it calls 41 % of the peak: the planner is
+# near, and no more than that. The third line has tensor parallelism reach across two nodes. Its bubble is
+# smaller, and it is far slower.
 
 # %% [markdown]
 # ## On real processes
@@ -1004,11 +1028,12 @@ print("and sent what the simulation says:                 ", same)
 # %% [markdown]
 # ## What you now know
 #
-# - ZeRO moves weights; pipelines and tensor parallelism move activations. The first does not grow with the
-#   tokens, the others do.
+# - ZeRO moves weights; pipelines and tensor parallelism move activations. The first grows with the square of
+#   the width and not with the tokens, the others with the width times the tokens.
 # - A pipeline waits $(p-1)/(vm+p-1)$ of its time. Only more micro-batches or more chunks make that less, or a
 #   backward in two parts.
-# - 1F1B has GPipe's bubble. It holds at most $p-s$ micro-batches at stage $s$, however many there are.
+# - 1F1B has GPipe's bubble. It holds at most $p-s$ micro-batches at stage $s$, however many there are. Zero
+#   bubble waits less, and holds up to $p$ at every stage.
 # - Micro-batches are weighed by rows, once. Their activations are kept by number, and let go after use.
 # - Stages send to each other in both directions at a time, so a send must not wait.
 # - Column, then row: one all-reduce after the row layer in the forward, one before the column layer in the
@@ -1016,4 +1041,5 @@ print("and sent what the simulation says:                 ", same)
 # - A row layer's bias is added once, after the sum, and its gradient is not divided.
 # - Tensor parallelism talks in every layer, and the next one waits. So it stays inside a node.
 #
-# All ranks here wait for each other. Lesson 14 asks what happens when they do not.
+# All ranks here wait for each other. [Lesson 14](14_synchronous_or_not.ipynb) asks what happens when they do
+# not.

@@ -59,6 +59,9 @@ class Traffic:
 class Pending(ABC):
     """A message on its way."""
 
+    def __repr__(self) -> str:
+        return "<a message on its way>"
+
     @abstractmethod
     def wait(self) -> None:
         """Wait until the receiver has taken the message."""

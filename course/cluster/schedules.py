@@ -49,7 +49,9 @@ def one_f_one_b(stages: int, micros: int) -> Schedule:
     >>> print(*one_f_one_b(2, 3)[0])
     F0 F1 B0 F2 B1 B2
 
-    Source: D. Narayanan et al. (2019), PipeDream.
+    Sources: the order is that of PipeDream, D. Narayanan et al. (2019), which is asynchronous and keeps old
+    weights. With all micro-batches done before the update it is PipeDream-Flush, D. Narayanan et al. (2021),
+    Memory-Efficient Pipeline-Parallel DNN Training.
     """
     _demand(stages, micros)
     forwards, backwards = ([Work(kind, i) for i in range(micros)] for kind in "FB")

@@ -17,11 +17,13 @@ from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
 from course.exercises.drive import _kind, _refuse_tensor
 from course.exercises.drive_cluster import on_ranks
 
-__all__ = ["Stage", "schedule", "stage"]
+__all__ = ["Stage", "order_of", "schedule", "stage"]
 
 Array = np.ndarray
 Answer = Callable[..., Any]
 Pair = tuple[str, int]
+_PIECE = "a pair like ('F', 0) or ('B', 0)"
+_NO_WAITS = "waiting is not written down: it follows from the order"
 LOCALS = 2  # what a right program may still hold of a spent micro-batch: the values of its variables
 
 
@@ -30,7 +32,7 @@ def schedule(answer: Answer, case: Case, out: Outcome) -> None:
     stages, micros = case.inputs["stages"], case.inputs["micros"]
     plan = _plan(answer(stages, micros), stages)
     for s, works in enumerate(plan):
-        out.see(1, f"order of stage {s}", np.array([_number(work) for work in works], dtype=np.int64))
+        out.see(1, order_of(s), np.array([_number(work) for work in works], dtype=np.int64))
     try:
         seen = timeline(plan)
     except ValueError as error:
@@ -41,6 +43,11 @@ def schedule(answer: Answer, case: Case, out: Outcome) -> None:
     out.see(1, "held", np.array(seen.held))
 
 
+def order_of(stage: int) -> str:
+    """Return what the order of a stage's work is called where it is shown."""
+    return f"order of stage {stage} (F0 as 1, B0 as -1)"
+
+
 def _number(work: Work) -> int:
     """Return F0, F1 as 1, 2 and B0, B1 as -1, -2: so that an order is a row of numbers."""
     return (work.micro + 1) * (1 if work.kind == "F" else -1)
@@ -49,12 +56,14 @@ def _number(work: Work) -> int:
 def _plan(result: Any, stages: int) -> list[list[Work]]:
     if result is None:
         raise StopDriving(Fault("none", "result", "your function returned None; is a `return` missing?"))
-    if not isinstance(result, list | tuple) or any(not isinstance(works, list | tuple) for works in result):
-        text = f"the schedule must be a list with a list for each stage; yours is {_kind(result)}"
-        raise StopDriving(Fault("type", "schedule", text))
-    if any(isinstance(one, str) for works in result for one in works):
-        text = "the schedule must hold a list for each stage; yours is one list of pairs, or of texts"
+    if isinstance(result, list | tuple) and any(map(_is_pair, result)):
+        text = "the schedule must hold a list for each stage; yours is one list of pairs"
         raise StopDriving(Fault("type", "nesting", text))
+    if not isinstance(result, list | tuple) or any(not isinstance(works, list | tuple) for works in result):
+        texts = isinstance(result, list | tuple) and any(isinstance(works, str) for works in result)
+        has = f"a list of texts, and each piece of work must be {_PIECE}" if texts else _kind(result)
+        text = f"the schedule must be a list with a list for each stage; yours is {has}"
+        raise StopDriving(Fault("type", "schedule", text))
     plan = [[_work(one) for one in works] for works in result]
     if len(plan) != stages:
         text = f"the schedule must have a list for each of the {stages} stages; yours has {len(plan)}"
@@ -63,12 +72,19 @@ def _plan(result: Any, stages: int) -> list[list[Work]]:
 
 
 def _work(one: Any) -> Work:
-    whole = int | np.integer
-    good = isinstance(one, tuple | list) and len(one) == 2 and one[0] in ("F", "B")
-    if not good or isinstance(one[1], bool) or not isinstance(one[1], whole):
-        text = f"each piece of work must be a pair like ('F', 0) or ('B', 0); one of yours is {one!r:.40}"
-        raise StopDriving(Fault("type", "work", text))
+    if not _is_pair(one):
+        text = f"each piece of work must be {_PIECE}; one of yours is {one!r:.40}"
+        waits = one is None or (isinstance(one, str) and not set("FB") & set(one.upper()))
+        raise StopDriving(Fault("type", "work", text + (f" ({_NO_WAITS})" if waits else "")))
     return Work(one[0], int(one[1]))
+
+
+def _is_pair(one: Any) -> bool:
+    """Say whether this is a kind and the number of a micro-batch."""
+    if not isinstance(one, tuple | list) or len(one) != 2 or not isinstance(one[0], str):
+        return False
+    whole = isinstance(one[1], int | np.integer) and not isinstance(one[1], bool)
+    return one[0] in ("F", "B") and whole
 
 
 class _Saved:
@@ -127,16 +143,25 @@ class Stage:
 
     def loss(self, i: int, y: Any) -> Array:
         """Return the gradient in ``y`` of the mean loss over the rows of micro-batch ``i``."""
+        if not isinstance(i, int | np.integer):
+            has = f"an array of shape {i.shape}" if is_array(i) else _kind(i)
+            text = f"loss takes (i, y), the number of the micro-batch first; yours gave it {has} as i"
+            raise StopDriving(Fault("input", "loss's i", text))
         if not is_array(y) or y.shape != self.targets[i].shape:
+            self._refuse_early(i)
             has = f"shape {y.shape}" if is_array(y) else _kind(y)
-            text = f"loss({i}, y) was given {has} as y; the output of micro-batch {i} was not there"
-            raise StopDriving(Fault("input", "loss", text))
+            need = f"the output of micro-batch {i} has shape {self.targets[i].shape}"
+            raise StopDriving(Fault("input", "loss's y", f"loss({i}, y) was given {has} as y; {need}"))
         return (y - self.targets[i]) / len(y)
 
     def backward(self, saved: Any, dy: Any) -> tuple[Array, Array]:
         """Return the gradients in the input and in the weight."""
         if not isinstance(saved, _Saved):
-            text = f"backward was given {_kind(saved)} for what forward has saved: its forward was not done"
+            self._refuse_early(sum(one < 0 for one in self.order))
+            has = f"an array of shape {saved.shape}" if is_array(saved) else _kind(saved)
+            text = (
+                f"backward takes (saved, dy), and saved is the second value of forward; yours gave it {has}"
+            )
             raise StopDriving(Fault("input", "saved", text))
         if not is_array(dy) or dy.shape != saved.y.shape:
             has = f"shape {dy.shape}" if is_array(dy) else _kind(dy)
@@ -147,6 +172,12 @@ class Stage:
         self.spent.append(weakref.ref(saved))
         inner = dy * (1 - saved.y**2)
         return inner @ self.weight.T, saved.x.T @ inner
+
+    def _refuse_early(self, i: int) -> None:
+        """Refuse a backward, of which something is asked here, before its forward."""
+        if i >= sum(one > 0 for one in self.order):
+            text = f"the backward of micro-batch {i} was begun before its forward: nothing was saved for it"
+            raise StopDriving(Fault("order", "backward first", text))
 
 
 def stage(answer: Answer, case: Case, out: Outcome) -> None:
@@ -182,7 +213,7 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
     for rank, result in enumerate(run.results):
         out.see(1, f"gradient of stage {rank}", result["gradient"])
     for rank, result in enumerate(run.results):
-        out.see(1, f"order of stage {rank}", np.array(result["order"], dtype=np.int64))
+        out.see(1, order_of(rank), np.array(result["order"], dtype=np.int64))
     _see_messages(out, run.ledger, len(plan))
     out.see(1, "kept after use", np.array([max(0, result["kept"]) for result in run.results]))
     out.see(1, "sends not waited for", np.array([result["sent"] for result in run.results]))

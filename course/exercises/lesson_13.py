@@ -12,9 +12,12 @@ from course.exercises import drive, drive_pipeline, drive_tensor
 from course.exercises.base import Exercise
 from course.exercises.lesson_13_bubble_slips import bubble_slips
 from course.exercises.lesson_13_cases import bubble_cases, layer_cases, pairs, schedule_cases, stage_cases
-from course.exercises.lesson_13_schedule_slips import gpipe_slips, turn_slips
+from course.exercises.lesson_13_column_slips import column_slips
+from course.exercises.lesson_13_mean_slips import mean_slips
+from course.exercises.lesson_13_row_slips import row_slips
+from course.exercises.lesson_13_schedule_slips import gpipe_slips
 from course.exercises.lesson_13_stage_slips import stage_slips
-from course.exercises.lesson_13_tensor_slips import column_slips, row_slips
+from course.exercises.lesson_13_turn_slips import turn_slips
 
 __all__ = ["EXERCISES"]
 
@@ -22,9 +25,8 @@ Array = np.ndarray
 _ORDER = "neither line needs the other"
 _ROWS = "rows = sum((len(x) for x in inputs))"
 _TOTAL = "total = total + gradient * (len(inputs[i]) / rows)"
-_WRITTEN = "with F0, F1 written as 1, 2 and B0, B1 as -1, -2"
-_ORDERS = {f"order of stage {s}": _WRITTEN for s in range(5)}
-_SCHEDULE = _ORDERS | {
+_ORDERS = frozenset(drive_pipeline.order_of(s) for s in range(5))
+_SCHEDULE = {
     "length": "the time of the whole, with 1 for a forward and 2 for a backward",
     "bubble": "the idle part of the time",
     "held": "the most micro-batches that each stage holds at a time",
@@ -144,14 +146,13 @@ EXERCISES = (
         reference=stage_reference,
         drive=drive_pipeline.stage,
         make_cases=stage_cases,
-        slips=tuple(stage_slips),
+        slips=(*mean_slips, *stage_slips),
         hints=(
             "One loop: for kind, i in works. Keep what forward saves in a dict by i, pop it in the backward.",
             "The first stage takes inputs[i], sends nothing back. The last asks loss, and sends nothing on.",
             "Weigh by len(inputs[i]) / sum(map(len, inputs)). Keep what isend returns; wait() at the end.",
         ),
-        meaning=_ORDERS
-        | {f"gradient of stage {s}": "the mean over all rows" for s in range(5)}
+        meaning={f"gradient of stage {s}": "the mean over all rows" for s in range(5)}
         | {
             "bytes sent onwards": "by each stage to the next",
             "bytes sent back": "by each stage to the one before",

@@ -11,8 +11,8 @@ bubble_slips = Slips()
 
 @bubble_slips(
     "share of the ideal time",
-    "You divide the idle time by the time without a bubble, as papers state it. Asked for is the share of "
-    "the whole time.",
+    "You divide the idle time by the time without a bubble, as the paper on Megatron's schedules states it. "
+    "Asked for is the share of the whole time.",
     "The whole is the work and the waiting: chunks * micros + stages - 1 pieces.",
 )
 def _(stages: int, micros: int, chunks: int = 1) -> float:
@@ -109,3 +109,39 @@ def _(stages: int, micros: int, chunks: int = 1) -> float:
 )
 def _(stages: int, micros: int, chunks: int = 1) -> float:
     return 100 * (stages - 1) / (chunks * micros + stages - 1)
+
+
+@bubble_slips(
+    "a whole division",
+    "// drops what follows the point: a share below 1 becomes 0.",
+    "/ divides.",
+)
+def _(stages: int, micros: int, chunks: int = 1) -> float:
+    return (stages - 1) // (chunks * micros + stages - 1)
+
+
+@bubble_slips(
+    "parentheses missing above",
+    "Division comes before subtraction: you divide 1 alone, and take the result from the stages.",
+    "(stages - 1) / (...).",
+)
+def _(stages: int, micros: int, chunks: int = 1) -> float:
+    return stages - 1 / (chunks * micros + stages - 1)
+
+
+@bubble_slips(
+    "parentheses missing below",
+    "Division comes before addition: you divide by the work alone, and then add what belongs below.",
+    "... / (chunks * micros + stages - 1).",
+)
+def _(stages: int, micros: int, chunks: int = 1) -> float:
+    return (stages - 1) / (chunks * micros) + stages - 1
+
+
+@bubble_slips(
+    "parentheses missing above and below",
+    "Division comes first: you divide 1 by the work alone. What is above and what is below need parentheses.",
+    "(...) / (...).",
+)
+def _(stages: int, micros: int, chunks: int = 1) -> float:
+    return stages - 1 / (chunks * micros) + stages - 1

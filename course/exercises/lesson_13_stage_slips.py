@@ -1,4 +1,4 @@
-"""The slips of ``pipeline_stage``: wrong means, wrong orders, activations mixed up, too much on the wire."""
+"""The slips of ``pipeline_stage``: wrong orders, activations mixed up, too much on the wire."""
 
 from __future__ import annotations
 
@@ -12,90 +12,6 @@ from course.exercises.lesson_13_pieces import StagePieces
 __all__ = ["stage_slips"]
 
 stage_slips = Slips()
-
-
-@stage_slips(
-    "averaged twice",
-    "You weigh each micro-batch by its rows and then divide by the number of micro-batches: the gradient is "
-    "that many times too small.",
-    "Shares of rows add up to 1. Nothing is left to divide by.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Twice(StagePieces):
-        def result(self) -> Any:
-            return self.total / len(self.rows)
-
-    return Twice(comm, works, forward, backward, loss, inputs).run()
-
-
-@stage_slips(
-    "weighed at every stage",
-    "The gradient that comes back is weighed again at each stage, so the earlier the stage, the smaller.",
-    "Weigh once: at the last stage what goes back, or at each stage what it keeps.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Every(StagePieces):
-        def behind(self, i: int) -> None:
-            saved, y = self.kept(i)
-            dy = self.loss(i, y) if self.last else self.receive(i, 1)
-            dx, gradient = self.backward(saved, dy * (self.rows[i] / sum(self.rows)))
-            self.total = self.total + gradient
-            if self.comm.rank:
-                self.send(dx, i, -1)
-
-    return Every(comm, works, forward, backward, loss, inputs).run()
-
-
-@stage_slips(
-    "added, not averaged",
-    "You add the gradients of the micro-batches as they are. Each is a mean already, over its own rows.",
-    "The mean over all rows weighs each micro-batch by its share of the rows.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Sum(StagePieces):
-        def add(self, i: int, gradient: Any) -> None:
-            self.total = self.total + gradient
-
-    return Sum(comm, works, forward, backward, loss, inputs).run()
-
-
-@stage_slips(
-    "the plain mean of uneven micro-batches",
-    "You divide by the number of micro-batches. With unequal numbers of rows that is not the mean over rows.",
-    "Weigh each by len(inputs[i]) over the sum of all.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Plain(StagePieces):
-        def add(self, i: int, gradient: Any) -> None:
-            self.total = self.total + gradient / len(self.rows)
-
-    return Plain(comm, works, forward, backward, loss, inputs).run()
-
-
-@stage_slips(
-    "divided by the stages",
-    "You divide by the number of stages. Stages share layers, not rows: there is nothing to average.",
-    "The weights come from rows alone.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Stages(StagePieces):
-        def result(self) -> Any:
-            return self.total / self.comm.world_size
-
-    return Stages(comm, works, forward, backward, loss, inputs).run()
-
-
-@stage_slips(
-    "only the last micro-batch",
-    "Each backward replaces the gradient of the one before. What you return comes from one micro-batch.",
-    "Add them up.",
-)
-def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
-    class Last(StagePieces):
-        def add(self, i: int, gradient: Any) -> None:
-            self.total = gradient * (self.rows[i] / sum(self.rows))
-
-    return Last(comm, works, forward, backward, loss, inputs).run()
 
 
 @stage_slips(
@@ -172,8 +88,9 @@ def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any
 
 @stage_slips(
     "sends never waited for",
-    "You start sends and return without waiting for them. Here the messages arrive all the same; a real "
-    "process may be gone before its last message is.",
+    "You start sends and return without waiting for them. On the simulated cluster the messages arrive all "
+    "the same. A real process may be gone before its last message is, and then the one that waits for it "
+    "comes to a standstill.",
     "isend returns something with a wait(). Keep them in a list, and wait for all after the loop.",
 )
 def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
@@ -268,3 +185,20 @@ def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any
             return self.comm.all_reduce(self.total)
 
     return Reduced(comm, works, forward, backward, loss, inputs).run()
+
+
+@stage_slips(
+    "the newest output",
+    "You ask loss about the newest output, whatever micro-batch goes back. Under 1F1B that is the same one; "
+    "under GPipe all forwards come first, and the newest output is always the last micro-batch's.",
+    "Keep the outputs by number too, or ask loss at once, in the forward, and keep what it says.",
+)
+def _(comm: Any, works: Any, forward: Any, backward: Any, loss: Any, inputs: Any) -> Any:
+    class Newest(StagePieces):
+        def keep(self, i: int, saved: Any, y: Any) -> None:
+            self.saved[i], self.newest = saved, y
+
+        def kept(self, i: int) -> Any:
+            return self.saved.pop(i), self.newest
+
+    return Newest(comm, works, forward, backward, loss, inputs).run()

@@ -15,6 +15,7 @@ __all__ = ["Difference", "first_difference", "name_of_factor", "same_outcome", "
 
 # Other orders of the same operations part by 1e-15 and 1e-7; no slip comes near these.
 TOLERANCE = {"float32": 2e-5, "float16": 1e-2}
+ORDER = 24  # so many whole numbers in a row are still shown: an order of work, sizes
 ZERO = 1e-30  # what counts as 0 where the reference is exactly 0: rounding, squared
 _REAL = "biuf"  # NumPy's kinds of real numbers
 
@@ -157,10 +158,12 @@ def show(value: Any, digits: int = 6) -> str:
     if isinstance(value, np.ndarray | np.generic):
         if value.ndim == 0:
             return show(value.item(), digits)
-        if value.size > 8:
+        if value.size > (ORDER if value.ndim == 1 and value.dtype.kind in "iu" else 8):
             return f"array of shape {value.shape}"
         text = np.array2string(
-            np.asarray(value), separator=", ", formatter={"float_kind": lambda x: f"{x:.{digits}g}"}
+            np.asarray(value),
+            separator=", ",
+            formatter={"float_kind": lambda x: f"{x:.{digits}g}", "int_kind": str},
         )
         return " ".join(text.split())
     if isinstance(value, bool):

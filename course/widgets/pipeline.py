@@ -16,13 +16,13 @@ from course.widgets.zero import bar
 
 __all__ = ["pipeline_chart"]
 
-SHORT = ("GPipe", "1F1B", "2 chunks", "ZB-H1")  # beside the slider; the names stand on its scale
+SHORT = ("GPipe", "1F1B", "slices", "split")  # beside the slider; the names stand on its scale
 Floats = npt.NDArray[np.float64]
 KINDS = {"F": COLORS["blue"], "B": COLORS["orange"], "W": COLORS["green"]}
 ROWS = max(STAGES)
 END = 1.8  # of the time axis, in multiples of the work
 WIDTH, HEIGHT = 400, 270
-GAP = 0.6 / WIDTH * END  # between neighbours
+GAP, MOST = 1.7 / WIDTH * END, 0.3  # on both sides of a box, and at most so much of its width
 HALF = 0.36  # of a row: a forward's box rises so far above its middle, the others hang below
 LINES = 5  # in the box of a backward: so that colour is not the only sign
 
@@ -33,13 +33,15 @@ def pipeline_chart() -> Player:
     return Player(
         title="A pipeline at work",
         caption=(
-            "Left one row for each stage, the first on top, and time to the right, in multiples of the work "
-            "that a stage has to do. Above a row's middle, solid and blue: forwards. Below it, lined and "
-            "orange: backwards; under zero bubble, with upright lines and green: the weights' part of the "
-            "backward, which may wait. A thin line within a row is waiting. The black line follows the first "
-            "micro-batch through the stages and back. All work would end at 1 if no stage ever waited. "
-            "Right: the most micro-batches whose activations a stage holds at a time. The last slider sets "
-            "how many micro-batches there are for each stage."
+            "First picture: a row for each stage, stage 0 on top, and time to the right, in multiples of the "
+            "work that a stage has to do. A box is one micro-batch. Above a row's middle, solid and blue: "
+            "forwards. Below it, lined and orange: backwards; under zero bubble, with upright lines and "
+            "green: the weights' part of the backward, which may wait. The thin line along the middle only "
+            "joins boxes: where none stands on it or hangs from it, the stage waits. The black line follows "
+            "the first micro-batch through the stages and back. All work would end at 1 if no stage ever "
+            "waited. Second picture: the most micro-batches whose activations a stage holds at a time. "
+            "Interleaved cuts each stage into two slices, zero bubble splits each backward. The last slider "
+            "sets how many micro-batches there are for each stage."
         ),
         panes=[_time(frames), _memory(frames)],
         controls=[
@@ -110,7 +112,8 @@ def _boxes(frame: Chart, row: int, kind: str) -> Floats:
 
 def _box(span: Span, middle: float) -> Floats:
     """Return a box as a zigzag that begins and ends at the row's middle: dense if solid, wide if lined."""
-    left, right, edge = span.start + GAP, span.end - GAP, middle + (HALF if span.kind == "F" else -HALF)
+    gap = min(GAP, MOST * (span.end - span.start))
+    left, right, edge = span.start + gap, span.end - gap, middle + (HALF if span.kind == "F" else -HALF)
     if span.kind == "B":
         y = np.repeat(np.linspace(middle, edge, LINES), 2)
         x = np.tile([left, right, right, left], LINES)[: 2 * LINES]

@@ -10,7 +10,7 @@ from course import cluster
 from course.authoring.proof import function_from, solution_source
 from course.cluster.schedules import Work, gpipe, one_f_one_b, timeline
 from course.exercises import ALL
-from course.exercises.drive_pipeline import Stage, drawn
+from course.exercises.drive_pipeline import Stage, drawn, order_of
 from course.exercises.drive_tensor import BACKWARD, FORWARD, cut
 from course.exercises.lesson_13_cases import pairs
 
@@ -70,7 +70,7 @@ def test_each_stage_sends_one_activation_on_and_one_gradient_back(case, outcome)
     assert not seen(outcome, "kept after use").any()
     for s, works in enumerate(case.inputs["schedule"]):
         order = [(micro + 1) * (1 if kind == "F" else -1) for kind, micro in works]
-        np.testing.assert_array_equal(seen(outcome, f"order of stage {s}"), order)
+        np.testing.assert_array_equal(seen(outcome, order_of(s)), order)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -115,7 +115,11 @@ def test_a_schedule_that_can_never_run_is_told_with_the_stage_that_waits():
         (None, "returned None"),
         ("F0", "a list for each stage; yours is a str"),
         ([("F", 0), ("B", 0)], "one list of pairs"),
-        ([["F0"], ["B0"]], "one list of pairs, or of texts"),
+        ([["F0"], ["B0"]], "must be a pair like ('F', 0) or ('B', 0); one of yours is 'F0'"),
+        (["F0 B0", "F0 B0"], "yours is a list of texts, and each piece of work must be a pair"),
+        ([["F0", "."], []], "must be a pair like ('F', 0)"),
+        ([[("F", 0), "."], []], "one of yours is '.' (waiting is not written down"),
+        ([[("F", 0), None], []], "one of yours is None (waiting is not written down"),
         ([[("F", 0.5)], []], "must be a pair like ('F', 0)"),
         ([[("F", True)], []], "must be a pair like ('F', 0)"),
         ([[("G", 0)], []], "must be a pair like ('F', 0)"),

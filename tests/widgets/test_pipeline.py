@@ -9,7 +9,7 @@ import pytest
 
 from course.widgets import pipeline_chart
 from course.widgets.models.pipeline import FORMS, PER_STAGE, STAGES, chart
-from course.widgets.pipeline import END, HALF, KINDS
+from course.widgets.pipeline import END, HALF, KINDS, SHORT, WIDTH
 
 SETTINGS = list(product(FORMS, STAGES, PER_STAGE))
 
@@ -73,6 +73,22 @@ def test_kinds_differ_in_place_or_in_lines_and_not_in_colour_alone():
         assert (below[:, 1].min(), below[:, 1].max()) == pytest.approx((-HALF, 0))
     levels = [len(np.unique(np.round(points[:, 1], 9))) for points in (backwards, weights)]
     assert levels == [5, 2]  # level lines, upright lines
+
+
+@pytest.mark.parametrize(("stages", "per_stage"), list(product(STAGES, PER_STAGE)))
+def test_neighbouring_forwards_are_seen_as_several_boxes(stages, per_stage):
+    points = np.asarray(pipeline_chart().panes[0].paths[SETTINGS.index(("GPipe", stages, per_stage))])
+    inside = np.unique(np.round(points[points[:, 1] > HALF / 2][:, 0], 9))  # along the boxes' upper edges
+    steps = np.sort(np.diff(inside) / END * WIDTH)  # in pixels; between two boxes they are the widest
+    between = steps[-(stages * per_stage - 1) :]
+    assert between.min() - 1.6 > 0.8  # a line is 1.6 pixels wide
+    assert steps[: -(stages * per_stage - 1)].max() < 1.6
+
+
+def test_the_caption_fits_a_narrow_page_and_the_values_their_place():
+    caption = pipeline_chart().caption
+    assert not {"left", "right:", "left:"} & set(caption.lower().split())
+    assert all(len(text) <= 6 for text in SHORT)
 
 
 def test_a_stage_that_is_not_there_shows_nothing():
