@@ -12,7 +12,7 @@ from course import cluster, rules
 from course.arrays import is_array
 from course.cluster import Deadlock, Mismatch, RankError
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.drive import _kind, _refuse_tensor, _tuple_of
+from course.exercises.demands import kind_of, refuse_tensor, tuple_of
 
 __all__ = ["buckets", "data_parallel_steps", "on_ranks", "refuse_wider", "ring"]
 
@@ -54,7 +54,7 @@ def ring(answer: Answer, case: Case, out: Outcome) -> None:
     _refuse_collectives(run.ledger)
     for rank, (result, _) in enumerate(run.results):
         name = f"the sum on rank {rank}"
-        _require_like(name, result, given[rank])
+        require_like(name, result, given[rank])
         out.see(1, name, result)
     share, most = 2 * (ranks - 1) / ranks, 2 * (ranks - 1) * math.ceil(size / ranks) * itemsize
     sent = np.array([run.ledger.sent(rank=rank) for rank in range(ranks)], float)
@@ -121,13 +121,13 @@ def buckets(answer: Answer, case: Case, out: Outcome) -> None:
     run = on_ranks(program, len(given))
     for rank, (result, _) in enumerate(run.results):
         if not isinstance(result, list | tuple):
-            text = f"your function returned {_kind(result)}; it must return a list of arrays"
+            text = f"your function returned {kind_of(result)}; it must return a list of arrays"
             raise StopDriving(Fault("type", "result", text))
         if len(result) != len(given[rank]):
             text = f"your function returned {len(result)} arrays for {len(given[rank])}"
             raise StopDriving(Fault("count", "result", text))
         for i, (array, like) in enumerate(zip(result, given[rank], strict=True)):
-            _require_like(f"array {i} of what you return", array, like)
+            require_like(f"array {i} of what you return", array, like)
         for i, array in enumerate(result):
             out.see(1, f"array {i} on rank {rank}", array)
     calls = [entry.payload for entry in run.ledger.select(rank=0) if entry.kind not in _MESSAGES]
@@ -137,10 +137,10 @@ def buckets(answer: Answer, case: Case, out: Outcome) -> None:
 
 def _next(result: Any, before: dict[str, Any], step: int) -> tuple[Any, Any]:
     """Return copies of what a step has returned, for the next one, once it has the right form."""
-    param, state = _tuple_of(result, ("param", "state"), step)
-    _require_like("param", param, before["param"], step)
+    param, state = tuple_of(result, ("param", "state"), step)
+    require_like("param", param, before["param"], step)
     if not isinstance(state, dict) or set(state) != set(before["state"]):
-        text = f"the state must be what update returns; yours is {_kind(state)}"
+        text = f"the state must be what update returns; yours is {kind_of(state)}"
         raise StopDriving(Fault("state", "form", text, step))
     return param.copy(), copied(state)
 
@@ -174,11 +174,11 @@ def _refuse_collectives(ledger: cluster.Ledger) -> None:
             raise StopDriving(Fault("collective", entry.kind, text))
 
 
-def _require_like(name: str, value: Any, like: Array, step: int = 1) -> None:
+def require_like(name: str, value: Any, like: Array, step: int = 1) -> None:
     """Refuse what is no array of the shape that ``like`` has."""
-    _refuse_tensor(name, value, step)
+    refuse_tensor(name, value, step)
     if value is None or not is_array(value):
-        raise StopDriving(Fault("type", name, f"{name} must be an array; yours is {_kind(value)}", step))
+        raise StopDriving(Fault("type", name, f"{name} must be an array; yours is {kind_of(value)}", step))
     if value.shape != like.shape:
         text = f"{name} has shape {value.shape}; it must have shape {like.shape}"
         raise StopDriving(Fault("shape", name, text, step))

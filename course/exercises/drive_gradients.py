@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.drive import _kind, _require_array, _require_number, _tuple_of
+from course.exercises.demands import kind_of, require_array, require_number, tuple_of
 
 __all__ = ["lists_of_gradients", "scaler", "steps_with_a_copy"]
 
@@ -26,13 +26,13 @@ def lists_of_gradients(name: str, *numbers: str) -> Driver:
         given = copied(case.inputs)
         result = answer(*given.values())
         _note_changes(case.inputs["gradients"], given["gradients"], out, 1)
-        values = _tuple_of(result, (name, *numbers)) if numbers else (result,)
+        values = tuple_of(result, (name, *numbers)) if numbers else (result,)
         arrays = _list_of_arrays(name, values[0], case.inputs["gradients"], 1)
         out.see(1, f"the number of {name}", len(arrays))
         for i, array in enumerate(arrays):
             out.see(1, f"{name}[{i}]", array)
         for number, value in zip(numbers, values[1:], strict=True):
-            _require_number(number, value)
+            require_number(number, value)
             out.see(1, number, _number_among(value, case.inputs["gradients"]))
 
     return drive
@@ -66,7 +66,7 @@ def scaler(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
 
 def _scaled_loss(made: Any, loss: float, out: Outcome, step: int) -> float:
     scaled = made.scale(loss)
-    _require_number("scale(loss)", scaled)
+    require_number("scale(loss)", scaled)
     if np.ndim(scaled):
         raise StopDriving(Fault("shape", "scale(loss)", "scale(loss) of one number must be one number", step))
     out.see(step, "scale(0.5)", float(scaled))
@@ -93,9 +93,9 @@ def steps_with_a_copy(weight: str, copy: str, *, counted: bool = False) -> Drive
             for name, value in before.items():
                 _note_changes([value], [given[name]], out, at, name)
             names = (copy, weight) if counted else (weight, copy)
-            values = dict(zip(names, _tuple_of(result, names, at), strict=True))
+            values = dict(zip(names, tuple_of(result, names, at), strict=True))
             for name, value in values.items():
-                _require_array(name, value, row, at)
+                require_array(name, value, row, at)
                 out.see(at, name, value)
             kept, visible = np.array(values[copy]), np.array(values[weight])
 
@@ -112,10 +112,10 @@ def _list_of_arrays(name: str, value: Any, like: list[Array], step: int) -> list
         raise StopDriving(Fault("none", name, f"{name} is None; it must be a list of arrays", step))
     if not isinstance(value, list | tuple):
         raise StopDriving(
-            Fault("type", name, f"{name} must be a list of arrays; yours is {_kind(value)}", step)
+            Fault("type", name, f"{name} must be a list of arrays; yours is {kind_of(value)}", step)
         )
     for i, array in enumerate(value):
-        _require_array(f"{name}[{i}]", array, like[min(i, len(like) - 1)], step)
+        require_array(f"{name}[{i}]", array, like[min(i, len(like) - 1)], step)
     return list(value)
 
 

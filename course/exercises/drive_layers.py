@@ -9,7 +9,8 @@ import numpy as np
 
 from course.arrays import is_array
 from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied
-from course.exercises.drive import _form, _kind, _note_mutations, _one_step, _require_array, _tuple_of
+from course.exercises.demands import kind_of, note_mutations, require_array, tuple_of
+from course.exercises.drive import form_of, one_step
 
 __all__ = ["rule_of_layers", "rule_with_function", "rule_with_hessian"]
 
@@ -25,14 +26,14 @@ def rule_of_layers(*state_names: str) -> Driver:
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         inputs = copied(case.inputs)
         all_grads, state, params = inputs.pop("grads"), inputs.pop("state"), inputs.pop("params")
-        forms = {layer: _form(entry, state_names) for layer, entry in state.items()}
+        forms = {layer: form_of(entry, state_names) for layer, entry in state.items()}
         for step, grads in enumerate(all_grads, start=1):
             hyper = [v[step - 1] if isinstance(v, list) else v for v in inputs.values()]
             given = {"grads": grads, "state": state, "params": params}
             before = copied(given)
             result = answer(*given.values(), *hyper)
-            _note_mutations(before, given, out, step)
-            deltas, state = _tuple_of(result, ("deltas", "state"), step)
+            note_mutations(before, given, out, step)
+            deltas, state = tuple_of(result, ("deltas", "state"), step)
             _require_layers("deltas", deltas, before["params"], step)
             _require_layers("state", state, before["params"], step)
             for layer, param in before["params"].items():
@@ -60,10 +61,10 @@ def rule_with_function(name: str, function: Callable[[Any], Any], *state_names: 
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         inputs = copied(case.inputs)
         grads, state, param = inputs.pop("grads"), inputs.pop("state"), inputs.pop("param")
-        form = _form(state, state_names)
+        form = form_of(state, state_names)
         for step, grad in enumerate(grads, start=1):
             given = {"grad": grad, "state": state, "param": param, name: given_function}
-            param, state = _one_step(answer, given, list(inputs.values()), form, out, step)
+            param, state = one_step(answer, given, list(inputs.values()), form, out, step)
 
     return drive
 
@@ -80,7 +81,7 @@ def rule_with_hessian(*state_names: str) -> Driver:
         inputs = copied(case.inputs)
         grads, state, param = inputs.pop("grads"), inputs.pop("state"), inputs.pop("param")
         hessian, probes = inputs.pop("hessian"), inputs.pop("probe")
-        form = _form(state, state_names)
+        form = form_of(state, state_names)
 
         def hessian_vector(vector: Any) -> Any:
             """Return the Hessian times ``vector``, in its shape."""
@@ -100,7 +101,7 @@ def rule_with_hessian(*state_names: str) -> Driver:
             given = {"grad": grad, "state": state, "param": param}
             given |= {"hessian_vector": hessian_vector, "probe": probe}
             calls.clear()
-            param, state = _one_step(answer, given, list(inputs.values()), form, out, step)
+            param, state = one_step(answer, given, list(inputs.values()), form, out, step)
             due = (count + step - 1) % every == 0
             if len(calls) > due:
                 message = "hessian_vector was called " + (
@@ -114,14 +115,14 @@ def rule_with_hessian(*state_names: str) -> Driver:
 
 def _require_given(name: str, value: Any) -> None:
     if not is_array(value):
-        raise StopDriving(Fault("argument", name, f"{name} was given {_kind(value)}; it takes an array"))
+        raise StopDriving(Fault("argument", name, f"{name} was given {kind_of(value)}; it takes an array"))
 
 
 def _require_layers(what: str, value: Any, params: dict[str, Any], step: int) -> None:
     """Refuse what is no dict with the names of the layers."""
     if not isinstance(value, dict):
         raise StopDriving(
-            Fault("type", what, f"{what} must be a dict of layers; yours is {_kind(value)}", step)
+            Fault("type", what, f"{what} must be a dict of layers; yours is {kind_of(value)}", step)
         )
     if set(value) != set(params):
         wanted, has = ", ".join(map(repr, params)), ", ".join(repr(str(k)) for k in value) or "nothing"
@@ -134,10 +135,10 @@ def _see_layer(
 ) -> None:
     """Write down the delta and the state of one layer."""
     here = f"deltas[{layer!r}]"
-    _require_array(here, delta, param, step)
+    require_array(here, delta, param, step)
     out.see(step, here, delta)
     if not isinstance(state, dict):
-        message = f"state[{layer!r}] must be a dict; yours is {_kind(state)}"
+        message = f"state[{layer!r}] must be a dict; yours is {kind_of(state)}"
         raise StopDriving(Fault("state", "type", message, step))
     for name, array in form.items():
         there = f"state[{layer!r}][{name!r}]"
@@ -146,5 +147,5 @@ def _see_layer(
             message = f"state[{layer!r}] must hold {name!r}; it holds {has}"
             raise StopDriving(Fault("state", name, message, step))
         if array:
-            _require_array(there, state[name], param, step)
+            require_array(there, state[name], param, step)
         out.see(step, there, state[name])

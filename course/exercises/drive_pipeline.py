@@ -14,7 +14,7 @@ from course.arrays import is_array
 from course.cluster.communicator import Pending
 from course.cluster.schedules import Work, timeline
 from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
-from course.exercises.drive import _kind, _refuse_tensor
+from course.exercises.demands import kind_of, refuse_tensor
 from course.exercises.drive_cluster import on_ranks
 
 __all__ = ["Stage", "order_of", "schedule", "stage"]
@@ -61,7 +61,7 @@ def _plan(result: Any, stages: int) -> list[list[Work]]:
         raise StopDriving(Fault("type", "nesting", text))
     if not isinstance(result, list | tuple) or any(not isinstance(works, list | tuple) for works in result):
         texts = isinstance(result, list | tuple) and any(isinstance(works, str) for works in result)
-        has = f"a list of texts, and each piece of work must be {_PIECE}" if texts else _kind(result)
+        has = f"a list of texts, and each piece of work must be {_PIECE}" if texts else kind_of(result)
         text = f"the schedule must be a list with a list for each stage; yours is {has}"
         raise StopDriving(Fault("type", "schedule", text))
     plan = [[_work(one) for one in works] for works in result]
@@ -133,7 +133,7 @@ class Stage:
     def forward(self, x: Any) -> tuple[Array, _Saved]:
         """Return the output, and what the backward needs."""
         if not is_array(x) or x.ndim != 2 or x.shape[1] != len(self.weight):
-            has = f"shape {x.shape}" if is_array(x) else _kind(x)
+            has = f"shape {x.shape}" if is_array(x) else kind_of(x)
             text = f"forward was given {has}; this stage takes rows of {len(self.weight)} numbers"
             raise StopDriving(Fault("input", "forward", text))
         number = sum(one > 0 for one in self.order)
@@ -144,12 +144,12 @@ class Stage:
     def loss(self, i: int, y: Any) -> Array:
         """Return the gradient in ``y`` of the mean loss over the rows of micro-batch ``i``."""
         if not isinstance(i, int | np.integer):
-            has = f"an array of shape {i.shape}" if is_array(i) else _kind(i)
+            has = f"an array of shape {i.shape}" if is_array(i) else kind_of(i)
             text = f"loss takes (i, y), the number of the micro-batch first; yours gave it {has} as i"
             raise StopDriving(Fault("input", "loss's i", text))
         if not is_array(y) or y.shape != self.targets[i].shape:
             self._refuse_early(i)
-            has = f"shape {y.shape}" if is_array(y) else _kind(y)
+            has = f"shape {y.shape}" if is_array(y) else kind_of(y)
             need = f"the output of micro-batch {i} has shape {self.targets[i].shape}"
             raise StopDriving(Fault("input", "loss's y", f"loss({i}, y) was given {has} as y; {need}"))
         return (y - self.targets[i]) / len(y)
@@ -158,13 +158,13 @@ class Stage:
         """Return the gradients in the input and in the weight."""
         if not isinstance(saved, _Saved):
             self._refuse_early(sum(one < 0 for one in self.order))
-            has = f"an array of shape {saved.shape}" if is_array(saved) else _kind(saved)
+            has = f"an array of shape {saved.shape}" if is_array(saved) else kind_of(saved)
             text = (
                 f"backward takes (saved, dy), and saved is the second value of forward; yours gave it {has}"
             )
             raise StopDriving(Fault("input", "saved", text))
         if not is_array(dy) or dy.shape != saved.y.shape:
-            has = f"shape {dy.shape}" if is_array(dy) else _kind(dy)
+            has = f"shape {dy.shape}" if is_array(dy) else kind_of(dy)
             text = f"backward was given {has} as dy; this stage's output had shape {saved.y.shape}"
             raise StopDriving(Fault("input", "dy", text))
         self.order.append(-saved.number - 1)
@@ -236,9 +236,9 @@ def drawn(case: Case) -> tuple[list[Array], list[Array], list[Array]]:
 def _require_gradient(gradient: Any, weight: Array) -> None:
     if gradient is None:
         raise StopDriving(Fault("none", "result", "your function returned None; it must return the gradient"))
-    _refuse_tensor("the gradient", gradient, 1)
+    refuse_tensor("the gradient", gradient, 1)
     if not is_array(gradient) or gradient.shape != weight.shape:
-        has = f"has shape {gradient.shape}" if is_array(gradient) else f"is {_kind(gradient)}"
+        has = f"has shape {gradient.shape}" if is_array(gradient) else f"is {kind_of(gradient)}"
         text = f"the gradient must have the shape of the stage's weight, {weight.shape}; yours {has}"
         raise StopDriving(Fault("shape", "gradient", text))
 

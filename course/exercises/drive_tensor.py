@@ -10,7 +10,7 @@ import numpy as np
 
 from course.arrays import is_array
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.drive import _kind, _refuse_tensor, _tuple_of
+from course.exercises.demands import kind_of, refuse_tensor, tuple_of
 from course.exercises.drive_cluster import on_ranks
 
 __all__ = ["cut", "layer"]
@@ -43,14 +43,14 @@ def layer(by: str) -> Callable[[Answer, Case, Outcome], None]:
             dy = given.pop("dy")
             before = copied(given)
             comm.step = FORWARD
-            y, backward = _tuple_of(answer(comm, *given.values()), ("y", "backward"))
+            y, backward = tuple_of(answer(comm, *given.values()), ("y", "backward"))
             _require_like("y", y, dy, inputs["dy"])
             if not callable(backward):
-                text = f"the second value must be a function, backward(dy); yours is {_kind(backward)}"
+                text = f"the second value must be a function, backward(dy); yours is {kind_of(backward)}"
                 raise StopDriving(Fault("type", "backward", text))
             found = {"y": y.copy()}
             comm.step, kept = BACKWARD, dy.copy()
-            gradients = _tuple_of(backward(dy), ("dx", "dweight", "dbias"))
+            gradients = tuple_of(backward(dy), ("dx", "dweight", "dbias"))
             for name, gradient in zip(("x", "weight", "bias"), gradients, strict=True):
                 _require_like(f"d{name}", gradient, before[name], inputs[name])
                 found[f"d{name}"] = gradient.copy()
@@ -83,9 +83,9 @@ def _see_bytes(out: Outcome, ledger: Any, step: int, what: str, array: Array, in
 
 def _require_like(name: str, value: Any, like: Array, whole: Array) -> None:
     """Refuse what is no array of the shape that ``like`` has; the whole thing is told as such."""
-    _refuse_tensor(name, value, 1)
+    refuse_tensor(name, value, 1)
     if value is None or not is_array(value):
-        raise StopDriving(Fault("type", name, f"{name} must be an array; yours is {_kind(value)}"))
+        raise StopDriving(Fault("type", name, f"{name} must be an array; yours is {kind_of(value)}"))
     if value.shape == like.shape:
         return
     text = f"{name} has shape {value.shape}; it must have shape {like.shape}"

@@ -9,8 +9,8 @@ import numpy as np
 
 from course.arrays import is_array
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.drive import _kind, _note_mutations, _refuse_tensor
-from course.exercises.drive_cluster import _require_like, on_ranks
+from course.exercises.demands import kind_of, note_mutations, refuse_tensor
+from course.exercises.drive_cluster import on_ranks, require_like
 
 __all__ = ["shared_memory", "stale_path"]
 
@@ -36,11 +36,11 @@ def stale_path(answer: Answer, case: Case, out: Outcome) -> None:
             raise
         text = f"{error}. Before there are delay points, t - delay is below 0: the oldest stands at index 0"
         raise IndexError(text).with_traceback(error.__traceback__) from None
-    _note_mutations(case.inputs, given, out, 1)
-    _refuse_tensor("the path", path, 1)
+    note_mutations(case.inputs, given, out, 1)
+    refuse_tensor("the path", path, 1)
     if not is_array(path):
         more = "; np.stack(...) makes an array of it" if isinstance(path, list | tuple) else ""
-        text = f"your function returned {_kind(path)}; it must return the path as an array{more}"
+        text = f"your function returned {kind_of(path)}; it must return the path as an array{more}"
         raise StopDriving(Fault("none" if path is None else "type", "path", text))
     out.see(1, "path", path)
 
@@ -74,7 +74,7 @@ def shared_memory(answer: Answer, case: Case, out: Outcome) -> None:
 
     run = on_ranks(program, ranks)
     for rank, (result, _) in enumerate(run.results):
-        _require_like("what you return", result, given["start"])
+        require_like("what you return", result, given["start"])
         out.see(1, f"theta on rank {rank}", result)
     out.see(1, "bytes that each rank sent", np.array([run.ledger.sent(rank=r) for r in range(ranks)], float))
     if any(changed for _, changed in run.results):
@@ -137,12 +137,12 @@ class _Turns:
 
 def _require_call(theta: Any, step: Any, shape: tuple[int, ...]) -> None:
     """Refuse a call of the gradient with anything but parameters and a step's number."""
-    _refuse_tensor("what gradient was given", theta, 1)
+    refuse_tensor("what gradient was given", theta, 1)
     if np.shape(theta) != shape or isinstance(theta, list | tuple):
-        what = f"{_kind(theta)} of shape {np.shape(theta)}" if is_array(theta) else _kind(theta)
+        what = f"{kind_of(theta)} of shape {np.shape(theta)}" if is_array(theta) else kind_of(theta)
         raise StopDriving(
             Fault("argument", "theta", f"gradient was given {what}; it takes parameters of shape {shape}")
         )
     if isinstance(step, bool) or not isinstance(step, int | np.integer):
-        text = f"gradient was given {_kind(step)} for the number of the step; it takes a whole number"
+        text = f"gradient was given {kind_of(step)} for the number of the step; it takes a whole number"
         raise StopDriving(Fault("argument", "step", text))

@@ -15,7 +15,7 @@ from course import cluster
 from course.arrays import is_array
 from course.cluster import Communicator
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.drive import _kind, _require_array, _tuple_of
+from course.exercises.demands import kind_of, require_array, tuple_of
 from course.exercises.drive_cluster import on_ranks, refuse_wider
 from course.exercises.watch import Gradients, Watched, Weights
 from course.trees import leaves
@@ -40,11 +40,11 @@ def stage_one(answer: Answer, case: Case, out: Outcome) -> None:
             args = copied(before)
             result = answer(comm, *args.values(), rule)
             _refuse_changes(before, args, step)
-            new, state = _tuple_of(result, ("param", "state"), step)
-            _require_array("param", new, param, step)
+            new, state = tuple_of(result, ("param", "state"), step)
+            require_array("param", new, param, step)
             if not isinstance(state, dict):
                 raise StopDriving(
-                    Fault("state", "type", f"the state must be a dict; yours is {_kind(state)}", step)
+                    Fault("state", "type", f"the state must be a dict; yours is {kind_of(state)}", step)
                 )
             param, state = np.array(new), copied(state)
             size = sum(np.size(leaf) for leaf in leaves(state))
@@ -74,7 +74,7 @@ def stage_two(answer: Answer, case: Case, out: Outcome) -> None:
             backward = _backward(grads[comm.rank], kept)
             result = answer(comm, args["params"], backward, args["states"], rule)
             _refuse_changes(before, args, step)
-            new, states = _tuple_of(result, ("params", "states"), step)
+            new, states = tuple_of(result, ("params", "states"), step)
             _require_list("params", new, params, step)
             _require_count("states", states, params, step)
             params, states = copied(list(new)), copied(list(states))
@@ -103,7 +103,7 @@ def stage_three(answer: Answer, case: Case, out: Outcome) -> None:
             model = Layers([weight.shape for weight in weights], targets[comm.rank], held, kept)
             result = answer(Watched(comm, held), args["shards"], args["states"], model, args["x"], rule)
             _refuse_changes(before, args, step)
-            new, states = _tuple_of(result, ("shards", "states"), step)
+            new, states = tuple_of(result, ("shards", "states"), step)
             _require_list("shards", new, shards, step)
             _require_count("states", states, shards, step)
             shards, states = copied(list(new)), copied(list(states))
@@ -128,7 +128,7 @@ def one_call(answer: Answer, case: Case, out: Outcome) -> None:
         delta = answer(comm, args["param"], args["update"], given["lr"])
         _refuse_changes({"weights": before["param"], "update": before["update"]},
                         {"weights": args["param"], "update": args["update"]}, 1)  # fmt: skip
-        _require_array("delta", delta, before["param"], 1)
+        require_array("delta", delta, before["param"], 1)
         return [{"delta": np.array(delta)}]
 
     _write(on_ranks(program, case.inputs["ranks"]), out, together=True)
@@ -175,7 +175,7 @@ class Layers:
 
     def _whole(self, i: int, weights: Any) -> Array:
         if not is_array(weights) or weights.shape != (self.sizes[i],):
-            has = f"shape {weights.shape}" if is_array(weights) else _kind(weights)
+            has = f"shape {weights.shape}" if is_array(weights) else kind_of(weights)
             few = not is_array(weights) or weights.size < self.sizes[i]
             message = f"layer {i} was given weights of {has}; it needs all {self.sizes[i]}, in one row"
             raise StopDriving(Fault("weights", "too few" if few else "too many", message))
@@ -225,11 +225,11 @@ def _refuse_changes(before: Values, after: Values, step: int) -> None:
 def _require_list(name: str, value: Any, like: list[Array], step: int) -> None:
     _require_count(name, value, like, step)
     for i, one in enumerate(value):
-        _require_array(f"{name}[{i}]", one, like[i], step, "the shape that it came with")
+        require_array(f"{name}[{i}]", one, like[i], step, "the shape that it came with")
 
 
 def _require_count(name: str, value: Any, like: list[Any], step: int) -> None:
     if not isinstance(value, list | tuple) or len(value) != len(like):
-        has = f"{len(value)} of them" if isinstance(value, list | tuple) else _kind(value)
+        has = f"{len(value)} of them" if isinstance(value, list | tuple) else kind_of(value)
         message = f"{name} must be a list with one entry a layer, {len(like)}; yours is {has}"
         raise StopDriving(Fault("type", name, message, step))
