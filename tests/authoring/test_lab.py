@@ -206,6 +206,7 @@ def test_server_command_keeps_to_the_folder(folder: Folder, monkeypatch: pytest.
     assert "--allow-root" in lab.server_command(folder.work, port=8899, token="secret")[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="a signal cannot be sent to one process alone on Windows")
 def test_server_starts_quietly_and_ends_on_ctrl_c(folder: Folder) -> None:
     port = lab.free_port(None)

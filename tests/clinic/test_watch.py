@@ -206,6 +206,7 @@ def test_copies_and_pickles_made_meanwhile_are_as_ever() -> None:
     assert state.keys() == {"state", "param_groups"}
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_and_nothing_is_kept_alive() -> None:
     model, optimizer = small()
 

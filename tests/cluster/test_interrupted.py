@@ -69,13 +69,14 @@ def loops_for_ever(comm):
     comm.barrier()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("program", [talks, loops_for_ever, returns_at_once, raises])
 def test_every_rank_ends_whenever_the_interrupt_comes(program, monkeypatch):
     # Python drops what is raised in a callback and tells the hook; pytest's own would be interrupted as well.
     monkeypatch.setattr(sys, "unraisablehook", lambda told: None)
     cluster.run(returns_at_once, 2)  # imports what the alarm is not to interrupt
     draw = random.Random(0)
-    for _ in range(40):
+    for _ in range(25):
         with alarm(draw.uniform(1e-3, 5e-3)):
             while True:
                 with contextlib.suppress(cluster.RankError):

@@ -78,6 +78,7 @@ def test_simulated_hogwild_takes_the_steps_in_their_order(ranks):
         np.testing.assert_array_equal(result, path[-1])
 
 
+@pytest.mark.thorough
 @real
 def test_real_ranks_need_no_barrier_before_they_write_into_what_is_shared():
     """Whoever comes first has filled it already."""
@@ -94,6 +95,7 @@ def test_real_ranks_need_no_barrier_before_they_write_into_what_is_shared():
         np.testing.assert_array_equal(counts, [6, 6, 6, 6])
 
 
+@pytest.mark.thorough
 @real
 def test_real_hogwild_solves_sparse_least_squares():
     def program(comm):

@@ -77,6 +77,7 @@ def test_the_first_case_is_the_simplest(exercise):
     assert any(case.part == "edges" for case in exercise.cases)
 
 
+@pytest.mark.thorough
 @every
 def test_the_reference_passes(exercise):
     verdict = judge(exercise, exercise.reference)
@@ -84,6 +85,7 @@ def test_the_reference_passes(exercise):
     assert verdict.score == exercise.points == sum(exercise.parts.values())
 
 
+@pytest.mark.thorough
 @every
 def test_cases_and_outcomes_are_the_same_each_time(exercise):
     once, twice = list(exercise.make_cases()), list(exercise.make_cases())

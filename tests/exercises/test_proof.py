@@ -40,6 +40,7 @@ def test_the_stub_is_not_attempted(exercise):
     assert verdict.score == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("exercise", "slip"), SLIPS, ids=lambda x: x.name.replace(" ", "-"))
 def test_every_slip_fails_and_is_named_as_itself(exercise, slip):
     verdict = judge(exercise, slip.answer)

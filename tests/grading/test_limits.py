@@ -138,6 +138,7 @@ def test_it_is_stopped_in_the_main_thread(function):
     time.sleep(0.12)  # a late alarm would come now
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("function", LOOPS, ids=lambda f: f.__name__)
 def test_it_is_stopped_in_a_second_thread(function):
     problems = []

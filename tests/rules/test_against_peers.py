@@ -50,6 +50,7 @@ def name_of(value) -> str:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("peer", "options"), CASES, ids=name_of)
 def test_it_takes_the_peers_path(peer, options, dtype):

@@ -163,8 +163,10 @@ def test_a_tree_is_updated_leaf_by_leaf(make):
 @every
 @pytest.mark.parametrize(
     ("landscape", "goal"),
-    [(Quadratic.of(condition=10.0), 1e-4), (Rosenbrock(), 1e-2)],
-    ids=["bowl", "Rosenbrock"],
+    [
+        pytest.param(Quadratic.of(condition=10.0), 1e-4, id="bowl"),
+        pytest.param(Rosenbrock(), 1e-2, id="Rosenbrock", marks=pytest.mark.thorough),
+    ],
 )
 def test_it_converges(make, landscape, goal):
     """From three points at once, with the best of a few learning rates, warmed up and let down to zero."""

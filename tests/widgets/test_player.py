@@ -48,6 +48,7 @@ def payload(page: str) -> dict:
     return json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S).group(1))
 
 
+@pytest.mark.thorough
 def test_the_same_bytes_twice_and_few(build: Callable[[], Player]) -> None:
     page = build().html()
     assert build().html() == page

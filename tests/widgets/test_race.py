@@ -40,6 +40,7 @@ def payload(page: str) -> dict:
     return json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S).group(1))
 
 
+@pytest.mark.thorough
 def test_a_small_page_without_ids_that_can_be_read(player: Player) -> None:
     page = player.html()
     assert len(page.encode()) < 250_000
