@@ -34,7 +34,7 @@ def loop(kind: str, batch: int, *, watched: bool) -> float:
         return (time.perf_counter() - start) / STEPS
 
 
-def measure(rounds: int = 7) -> dict[str, tuple[float, float]]:
+def measure(rounds: int = 25) -> dict[str, tuple[float, float]]:
     """Return for each loop the milliseconds of a step alone, and the median ratio of watched to alone.
 
     The two are run in turn, so that a busy moment hits both.
