@@ -197,20 +197,21 @@ def _as_main(script: Path, words: Sequence[str], module: types.ModuleType) -> It
 @contextmanager
 def _adopting(recorder: Recorder, module: types.ModuleType) -> Iterator[None]:
     """Take in every optimizer that is built meanwhile."""
-    original = torch.optim.Optimizer.__init__
+    made: Any = torch.optim.Optimizer
+    original = made.__init__
 
     def init(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         recorder.adopt_optimizer(self, here()[0])
 
-    torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
+    made.__init__ = init
     recorder.root_of = lambda inner: _root_of(inner, module)
     recorder.namespace = module.__dict__
     recorder.on_first_forward = lambda: find_schedulers(recorder, late=True)
     try:
         yield
     finally:
-        torch.optim.Optimizer.__init__ = original  # type: ignore[method-assign]
+        made.__init__ = original
 
 
 def _root_of(inner: nn.Module, module: types.ModuleType) -> tuple[str, nn.Module]:

@@ -40,7 +40,6 @@ def live(rank: int, ranks: int, backend: str, folder: str, job: bytes, pipe: Any
 def _run(rank: int, ranks: int, backend: str, folder: Path, job: bytes) -> bytes:
     import torch
     import torch.distributed as dist
-    from torch.distributed import FileStore  # type: ignore[attr-defined] # not in its stubs
 
     from course.cluster.board import Board
     from course.cluster.distributed import DistributedCommunicator
@@ -50,8 +49,10 @@ def _run(rank: int, ranks: int, backend: str, folder: Path, job: bytes) -> bytes
     board = Board(folder, ranks)
     if backend == "nccl":
         torch.cuda.set_device(rank % torch.cuda.device_count())
-    store = FileStore(str(folder / "store"), ranks)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=ranks, timeout=timedelta(hours=1))
+    meeting = (folder / "store").as_uri()
+    dist.init_process_group(
+        backend, init_method=meeting, rank=rank, world_size=ranks, timeout=timedelta(hours=1)
+    )
     books = Books(rank)
     program, arguments = shipping.loads(job)
     result = program(DistributedCommunicator(books, range(ranks), board), *arguments)

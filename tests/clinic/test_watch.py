@@ -182,7 +182,7 @@ def test_nested_closed_and_unopened_watches_are_refused() -> None:
     model, optimizer = small()
     exam = clinic.watch(model, optimizer, quiet=True)
     with pytest.raises(RuntimeError, match="nothing was watched yet"):
-        exam.findings  # noqa: B018
+        _ = exam.findings
     with exam:
         with pytest.raises(RuntimeError, match="another watch is open"), clinic.watch(model, optimizer):
             pass
