@@ -14,7 +14,7 @@ from course.cluster import Deadlock, Mismatch, RankError
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
 from course.exercises.demands import kind_of, refuse_tensor, tuple_of
 
-__all__ = ["buckets", "data_parallel_steps", "on_ranks", "refuse_wider", "ring"]
+__all__ = ["buckets", "data_parallel_steps", "on_ranks", "refuse_wider", "require_like", "ring"]
 
 Answer = Callable[..., Any]
 Array = np.ndarray

@@ -197,8 +197,7 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
         unwaited: set[int] = set()
         _counting(comm, sent, unwaited)
         gradient = answer(comm, works, own.forward, own.backward, own.loss, given)
-        changed = len(given) != len(inputs) or any(mutated(a, b) for a, b in zip(inputs, given, strict=True))
-        changed = changed or works != plan[comm.rank] or mutated(weights[comm.rank], own.weight)
+        changed = mutated([inputs, weights[comm.rank]], [given, own.weight]) or works != plan[comm.rank]
         return {
             "gradient": gradient,
             "order": own.order,

@@ -10,8 +10,8 @@ import numpy as np
 
 from course.arrays import is_array
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.demands import kind_of, refuse_tensor, tuple_of
-from course.exercises.drive_cluster import on_ranks
+from course.exercises.demands import kind_of, tuple_of
+from course.exercises.drive_cluster import on_ranks, require_like
 
 __all__ = ["cut", "layer"]
 
@@ -83,12 +83,7 @@ def _see_bytes(out: Outcome, ledger: Any, step: int, what: str, array: Array, in
 
 def _require_like(name: str, value: Any, like: Array, whole: Array) -> None:
     """Refuse what is no array of the shape that ``like`` has; the whole thing is told as such."""
-    refuse_tensor(name, value, 1)
-    if value is None or not is_array(value):
-        raise StopDriving(Fault("type", name, f"{name} must be an array; yours is {kind_of(value)}"))
-    if value.shape == like.shape:
-        return
-    text = f"{name} has shape {value.shape}; it must have shape {like.shape}"
-    if value.shape == whole.shape:
-        raise StopDriving(Fault("whole", name, f"{text}: this rank's part, not the whole"))
-    raise StopDriving(Fault("shape", name, text))
+    if is_array(value) and value.shape == whole.shape != like.shape:
+        text = f"{name} has shape {value.shape}; it must have shape {like.shape}: only this rank's part"
+        raise StopDriving(Fault("whole", name, text))
+    require_like(name, value, like)
