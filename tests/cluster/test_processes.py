@@ -216,6 +216,18 @@ def test_the_traceback_shows_a_notebooks_cell():
     assert "# as in the cell" in caught.value.text
 
 
+def test_ranks_find_each_other_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "a b%20ä"
+    folder.mkdir()
+    script = "from course import cluster; print(cluster.run(lambda c: c.all_reduce(1.0), 2, 'gloo').results[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True, text=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "2.0\n", done.stderr
+
+
 def test_a_rank_that_dies_is_named():
     def program(comm):
         if comm.rank == 1:
