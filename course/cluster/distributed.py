@@ -190,7 +190,7 @@ class DistributedCommunicator(Communicator):
 
 def _home(x: torch.Tensor, like: Array) -> Array:
     if hasattr(like, "detach"):
-        return x.to(like.device).reshape(x.shape)
+        return x.to(like.device)
     return x.cpu().numpy()
 
 

@@ -45,11 +45,11 @@ class FullyShard:
         self.naming = Naming(model.layers, frozen)
         self.units, self.fixed = self._make_units(True), self._make_units(False)
         self.home = {name: unit for unit in (*self.units, *self.fixed) for name in unit.names}
-        rows = {id(unit): unit.flatten(self.naming.params) for unit in (*self.units, *self.fixed)}
-        self.shards = {key: own_block(self._unit(key), row, comm.rank) for key, row in rows.items()}
-        self.blocks = [own_block(unit, rows[id(unit)], comm.rank, master) for unit in self.units]
-        if master is None:
-            self.blocks = [self.shards[id(unit)] for unit in self.units]
+        rows = {id(unit): unit.flatten(self.naming.params) for unit in self.home.values()}
+        self.shards = {id(unit): own_block(unit, rows[id(unit)], comm.rank) for unit in self.home.values()}
+        self.blocks = [self.shards[id(unit)] for unit in self.units]
+        if master is not None:
+            self.blocks = [own_block(unit, rows[id(unit)], comm.rank, master) for unit in self.units]
         pieces = [unit.pieces(comm.rank) for unit in self.units]
         axes = {name: len(shape) for unit in self.units for name, shape in unit.shapes.items()}
         self.rule = ShardedRule(comm, rule, self.blocks, pieces, axes)
@@ -122,9 +122,6 @@ class FullyShard:
             if chosen:
                 units.append(Unit(chosen, self.comm.world_size))
         return units
-
-    def _unit(self, key: int) -> Unit:
-        return next(unit for unit in (*self.units, *self.fixed) if id(unit) == key)
 
     def _count(self) -> None:
         hold: Any = self.comm.memory.hold

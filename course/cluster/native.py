@@ -39,7 +39,8 @@ _KINDS = {
 class Wiretap(TorchDispatchMode):
     """Writes the collectives that torch dispatches within a ``with`` into the ledger of a rank.
 
-    The bytes on the wire are the closed forms of :mod:`course.cluster.wire` for the logged payload.
+    The bytes on the wire are the closed forms of :mod:`course.cluster.wire` for the logged payload; of a
+    broadcast, whose root torch's call does not tell by its rank, none are counted.
 
     Args:
         comm: the rank whose ledger it is. label: put beside each entry.

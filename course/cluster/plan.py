@@ -225,10 +225,10 @@ def _traffic(job: Job, layout: Layout, micros: int) -> tuple[dict[str, float], d
     hops = 2 * layout.interleave * micros if p > 1 else 0
     # Halves of an all-reduce: each moves (N-1)/N of the bytes.
     halves = 2.0
-    if n > 1 and layout.zero >= 2 and p > 1:
+    if layout.zero == 2 and p > 1:
         halves = 1.0 + micros  # gradients leave after every micro-batch; the parameters are gathered once
-    if n > 1 and layout.zero == 3:
-        halves = 3.0 * micros if p > 1 or micros > 1 else 3.0
+    if layout.zero == 3:
+        halves = 3.0 * micros
     sent = {
         "tensor": reduces * 2 * (t - 1) / t * block,
         "pipeline": hops * block / t,

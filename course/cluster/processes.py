@@ -44,6 +44,7 @@ def on_processes(
     Raises:
         RankError: a rank raised or died. Mismatch: ranks call different collectives.
         Deadlock: no rank has got on for ``timeout`` seconds.
+        ClusterError: this system cannot fork, or its temporary folder lies too deep for a socket.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         raise ClusterError(
@@ -67,7 +68,7 @@ def _start(processes: list[Any], pipes: list[Any], ranks: int, backend: str, fol
     context.set_forkserver_preload(PRELOAD)
     from course.cluster.worker import live
 
-    with _nothing_to_import():
+    with _nothing_to_import(), _told_where_sockets_lie():
         for rank in range(ranks):
             here, there = context.Pipe()
             process = context.Process(
@@ -91,6 +92,20 @@ def _nothing_to_import() -> Iterator[None]:
         yield
     finally:
         main.__dict__.update(kept)
+
+
+@contextlib.contextmanager
+def _told_where_sockets_lie() -> Iterator[None]:
+    """Say what to do where Python's server has no place for its socket."""
+    try:
+        yield
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        raise ClusterError(
+            f"cluster.run: the temporary folder {tempfile.gettempdir()} has too long a path for a socket: "
+            "set TMPDIR to a folder with a short one, such as /tmp, and start Python again"
+        ) from None
 
 
 def _end(processes: list[Any], pipes: list[Any]) -> None:

@@ -21,7 +21,6 @@ __all__ = ["Stage", "order_of", "schedule", "stage"]
 
 Array = np.ndarray
 Answer = Callable[..., Any]
-Pair = tuple[str, int]
 _PIECE = "a pair like ('F', 0) or ('B', 0)"
 _NO_WAITS = "waiting is not written down: it follows from the order"
 LOCALS = 2  # what a right program may still hold of a spent micro-batch: the values of its variables

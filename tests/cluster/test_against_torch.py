@@ -138,11 +138,13 @@ def test_torchs_own_strategy_gives_the_same_parameters(runs, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"), [("ddp", {"all_reduce": 1}), ("zero 3", {"all_gather": 2, "reduce": 1})]
+    ("name", "kinds"), [("ddp", {"all_reduce": 1}), ("zero 3", {"all_gather": 2, "all_to_all": 1})]
 )
 def test_torchs_own_strategy_sends_the_same(runs, name, kinds):
     ranks, found = runs
     log = found["torch"].ledger.select(label=name)
+    for kind, count in kinds.items():
+        assert log.payload(kind, rank=0, step=STEPS - 1) == count * PSI
     assert sum(kinds.values()) * PSI == log.payload(rank=0, step=STEPS - 1)
     times = 2 if name == "ddp" else 3
     assert log.sent(rank=0, step=STEPS - 1) == times * PSI * (ranks - 1) // ranks

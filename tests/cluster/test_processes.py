@@ -219,13 +219,30 @@ def test_the_traceback_shows_a_notebooks_cell():
 def test_ranks_find_each_other_in_a_folder_of_any_name(tmp_path):
     folder = tmp_path / "a b%20ä"
     folder.mkdir()
-    script = "from course import cluster; print(cluster.run(lambda c: c.all_reduce(1.0), 2, 'gloo').results[0])"
+    # Python's own sockets stay where they are: a socket's path may have about a hundred letters only.
+    script = f"""
+import multiprocessing.util, tempfile
+from course import cluster
+multiprocessing.util.get_temp_dir()
+tempfile.tempdir = {str(folder)!r}
+print(cluster.run(lambda comm: comm.all_reduce(1.0), 2, "gloo").results[0])
+"""
+    run = [sys.executable, "-c", script]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout == "2.0\n", done.stderr
+
+
+def test_a_temporary_folder_too_deep_for_a_socket_is_told_in_one_line(tmp_path):
+    folder = tmp_path / ("d" * 100)
+    folder.mkdir()
+    script = "from course import cluster; cluster.run(lambda comm: comm.rank, 2, 'gloo')"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "TMPDIR": str(folder)},
         capture_output=True, text=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
-    assert done.stdout == "2.0\n", done.stderr
+    assert "ClusterError: cluster.run: the temporary folder" in done.stderr.splitlines()[-1]
+    assert "TMPDIR" in done.stderr.splitlines()[-1]
 
 
 def test_a_rank_that_dies_is_named():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 
 import numpy as np
@@ -278,7 +277,6 @@ def test_an_array_that_is_held_twice_counts_once():
     assert memory.live == {"parameters": 32}
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signal to a thread")
 def test_modules_load_when_they_are_named():
     assert cluster.zero.model_states(1, 1, 0) == 16
     with pytest.raises(AttributeError, match="no attribute 'zeros'"):

