@@ -14,6 +14,7 @@ from course.arrays import Array, copy
 from course.cluster.communicator import Communicator
 from course.cluster.flat import Collector, Naming, Unit
 from course.cluster.models import Layered, backward, forward
+from course.cluster.parts import even_part
 from course.rules import Rule
 
 __all__ = ["DataParallel", "rows"]
@@ -26,9 +27,8 @@ def rows(count: int, comm: Communicator) -> slice:
 
     Their share of the whole is ``(stop - start) / count``: what ``step`` needs where the shares differ.
     """
-    each, more = divmod(count, comm.world_size)
-    start = comm.rank * each + min(comm.rank, more)
-    return slice(start, start + each + (comm.rank < more))
+    own = even_part(count, comm.world_size, comm.rank)
+    return slice(own.start, own.stop)
 
 
 class DataParallel:

@@ -11,7 +11,7 @@ import numpy as np
 
 from course.arrays import is_array
 
-__all__ = ["Memory", "MemoryReport"]
+__all__ = ["Memory", "MemoryReport", "owner_of"]
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Memory:
             for branch in tree:
                 self.hold(kind, branch)
         elif is_array(tree) and tree.ndim:
-            whole = _whole(tree)
-            size, key = int(whole.nbytes), id(whole)
+            owner = owner_of(tree)
+            size, key = int(owner.nbytes), id(owner)
             self._forget(key)
-            self._held[key] = (weakref.ref(whole, lambda _: self._forget(key)), kind, size)
+            self._held[key] = (weakref.ref(owner, lambda _: self._forget(key)), kind, size)
             self._bytes[kind] = self._bytes.get(kind, 0) + size
             self.peaks[kind] = max(self.peaks.get(kind, 0), self._bytes[kind])
             self.peak = max(self.peak, sum(self._bytes.values()))
@@ -94,7 +94,7 @@ class Memory:
             self._bytes[kind] -= size
 
 
-def _whole(array: Any) -> Any:
+def owner_of(array: Any) -> Any:
     """Return the array that owns the memory which ``array`` looks at."""
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
         array = array.base

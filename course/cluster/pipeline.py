@@ -13,6 +13,7 @@ from course.arrays import Array, copy
 from course.cluster.communicator import Communicator, Pending
 from course.cluster.flat import Naming, Unit
 from course.cluster.models import Layered
+from course.cluster.parts import even_part
 from course.cluster.schedules import Work, gpipe
 from course.rules import Rule
 
@@ -27,9 +28,7 @@ def chunk_of(layers: int, chunks: int, place: int) -> range:
     """
     if chunks > layers:
         raise ValueError(f"pipeline: {layers} layers do not make {chunks} chunks")
-    each, more = divmod(layers, chunks)
-    start = place * each + min(place, more)
-    return range(start, start + each + (place < more))
+    return even_part(layers, chunks, place)
 
 
 class Pipeline:
@@ -186,6 +185,5 @@ class Pipeline:
 
 def _parts(rows: Array, count: int) -> list[Array]:
     """Cut the rows into so many parts, whose lengths differ by one at most."""
-    each, more = divmod(len(rows), count)
-    ends = [i * each + min(i, more) for i in range(count + 1)]
-    return [copy(rows[ends[i] : ends[i + 1]]) for i in range(count)]
+    parts = [even_part(len(rows), count, i) for i in range(count)]
+    return [copy(rows[part.start : part.stop]) for part in parts]

@@ -10,6 +10,7 @@ from course.arrays import is_array
 from course.exercises.base import Fault, Outcome, StopDriving, mutated
 
 __all__ = [
+    "changed_in_place",
     "kind_of",
     "note_mutations",
     "refuse_tensor",
@@ -23,8 +24,12 @@ def note_mutations(before: dict[str, Any], after: dict[str, Any], out: Outcome, 
     """Write down which inputs are no longer what they were before the call."""
     for name, value in before.items():
         if mutated(value, after[name]):
-            message = f"your function changed its input {name} in place; the caller still needs it"
-            out.fault("mutated", name, message, step)
+            out.fault("mutated", name, changed_in_place(name), step)
+
+
+def changed_in_place(name: str) -> str:
+    """Say that an input is no longer what it was."""
+    return f"your function changed its input {name} in place; the caller still needs it"
 
 
 def tuple_of(result: Any, names: tuple[str, ...], step: int = 1) -> tuple[Any, ...]:

@@ -12,9 +12,18 @@ from course import cluster, rules
 from course.arrays import is_array
 from course.cluster import Deadlock, Mismatch, RankError
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.demands import kind_of, refuse_tensor, tuple_of
+from course.exercises.demands import changed_in_place, kind_of, refuse_tensor, tuple_of
 
-__all__ = ["buckets", "data_parallel_steps", "on_ranks", "refuse_wider", "require_like", "ring"]
+__all__ = [
+    "buckets",
+    "data_parallel_steps",
+    "most_of_a_ring",
+    "on_ranks",
+    "refuse_wider",
+    "require_like",
+    "ring",
+    "see_bytes",
+]
 
 Answer = Callable[..., Any]
 Array = np.ndarray
@@ -43,7 +52,7 @@ def on_ranks(program: Callable[..., Any], ranks: int) -> cluster.Outcome:
 def ring(answer: Answer, case: Case, out: Outcome) -> None:
     """Drive ``(comm, x) -> sum`` built of single messages; the inputs hold ``x``, one array a rank."""
     given = case.inputs["x"]
-    ranks, size, itemsize = len(given), given[0].size, given[0].itemsize
+    ranks = len(given)
 
     def program(comm: Any) -> tuple[Any, bool]:
         mine = given[comm.rank].copy(order="K")
@@ -56,10 +65,10 @@ def ring(answer: Answer, case: Case, out: Outcome) -> None:
         name = f"the sum on rank {rank}"
         require_like(name, result, given[rank])
         out.see(1, name, result)
-    share, most = 2 * (ranks - 1) / ranks, 2 * (ranks - 1) * math.ceil(size / ranks) * itemsize
     sent = np.array([run.ledger.sent(rank=rank) for rank in range(ranks)], float)
-    refuse_wider(sent, share * size * itemsize, given[0].dtype, [result for result, _ in run.results])
-    _see_bytes(out, run.ledger, ranks, most)
+    need = 2 * (ranks - 1) / ranks * given[0].nbytes
+    refuse_wider(sent, need, given[0].dtype, [result for result, _ in run.results])
+    see_bytes(out, "bytes that each rank sent", sent, need, most_of_a_ring(given[0], ranks))
     neighbours = {peer for entry in run.ledger.select("send", rank=0) for peer in entry.peers}
     if len(neighbours) > 1:
         text = f"rank 0 sends to {len(neighbours)} ranks; in a ring everyone sends to one neighbour only"
@@ -86,7 +95,7 @@ def data_parallel_steps(answer: Answer, case: Case, out: Outcome) -> None:
             before = copied({"param": param, "state": state, "x": x, "y": y})
             result = answer(comm, mean_gradient, rule.update, param, state, x, y)
             after = {"param": param, "state": state, "x": x, "y": y}
-            seen.append((result, any(mutated(before[name], after[name]) for name in before)))
+            seen.append((result, mutated(before, after)))
             param, state = _next(result, before, step + 1)
         return seen
 
@@ -97,9 +106,9 @@ def data_parallel_steps(answer: Answer, case: Case, out: Outcome) -> None:
             out.see(step + 1, f"param on rank {rank}", param)
             for key, value in state.items():
                 out.see(step + 1, f"state[{key!r}] on rank {rank}", value)
-    size, itemsize = inputs["param"].size, inputs["param"].itemsize
-    most = 2 * (ranks - 1) * (math.ceil(size / ranks) * itemsize + _COUNT) * rounds
-    _see_bytes(out, run.ledger, ranks, most)
+    most = rounds * (most_of_a_ring(inputs["param"], ranks) + 2 * (ranks - 1) * _COUNT)
+    sent = np.array([run.ledger.sent(rank=rank) for rank in range(ranks)], float)
+    see_bytes(out, "bytes that each rank sent", sent, most, most)
     changed = [flag for result in run.results for _, flag in result]
     _note_mutations(out, "param, state or rows", changed)
 
@@ -161,10 +170,18 @@ def refuse_wider(sent: Array, need: float, dtype: np.dtype[Any], results: list[A
         raise StopDriving(Fault("dtype", "float64", text))
 
 
-def _see_bytes(out: Outcome, ledger: cluster.Ledger, ranks: int, most: int) -> None:
-    """Write down what each rank sent; within what the blocks of a ring may come to, all is as good."""
-    sent = np.array([ledger.sent(rank=rank) for rank in range(ranks)], float)
-    out.see(1, "bytes that each rank sent", sent if (sent > most).any() else np.full(ranks, float(most)))
+def most_of_a_ring(array: Array, ranks: int) -> int:
+    """Return the bytes that a rank sends in an all-reduce by a ring whose blocks are all filled up."""
+    return 2 * (ranks - 1) * math.ceil(array.size / ranks) * array.itemsize
+
+
+def see_bytes(out: Outcome, name: str, sent: Array, need: float, most: int) -> None:
+    """Write down what each rank sent: all is as good as ``need``, to ``most``, what full blocks come to.
+
+    To send nothing is not: what ranks on other machines compute comes by the wire, not by shared memory.
+    """
+    as_good = (sent <= most).all() and (most == 0 or sent.all())
+    out.see(1, name, np.full(len(sent), float(need)) if as_good else sent)
 
 
 def _refuse_collectives(ledger: cluster.Ledger) -> None:
@@ -186,5 +203,4 @@ def require_like(name: str, value: Any, like: Array, step: int = 1) -> None:
 
 def _note_mutations(out: Outcome, name: str, changed: list[bool]) -> None:
     if any(changed):
-        message = f"your function changed its input {name} in place; the caller still needs it"
-        out.fault("mutated", name, message)
+        out.fault("mutated", name, changed_in_place(name))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.demands import kind_of, require_array, require_number, tuple_of
+from course.exercises.base import Case, Driver, Fault, Outcome, StopDriving, copied
+from course.exercises.demands import kind_of, note_mutations, require_array, require_number, tuple_of
 
 __all__ = ["lists_of_gradients", "scaler", "steps_with_a_copy"]
 
@@ -25,7 +25,7 @@ def lists_of_gradients(name: str, *numbers: str) -> Driver:
     def drive(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         given = copied(case.inputs)
         result = answer(*given.values())
-        _note_changes(case.inputs["gradients"], given["gradients"], out, 1)
+        note_mutations(case.inputs, given, out, 1)
         values = tuple_of(result, (name, *numbers)) if numbers else (result,)
         arrays = _list_of_arrays(name, values[0], case.inputs["gradients"], 1)
         out.see(1, f"the number of {name}", len(arrays))
@@ -54,7 +54,7 @@ def scaler(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
         left = [(g.astype(np.float64) * factor).astype(np.float16) for g in exact]
         given = copied(left)
         unscaled = _list_of_arrays("unscale(grads)", made.unscale(given), exact, step)
-        _note_changes(left, given, out, step)
+        note_mutations({"gradients": left}, {"gradients": given}, out, step)
         out.see(step, "the number of unscaled gradients", len(unscaled))
         for i, array in enumerate(unscaled):
             out.see(step, f"unscale(grads)[{i}]", array)
@@ -90,8 +90,7 @@ def steps_with_a_copy(weight: str, copy: str, *, counted: bool = False) -> Drive
             before, at = copied(given), first + step - 1
             number = [at] if counted else []
             result = answer(*given.values(), *inputs.values(), *number)
-            for name, value in before.items():
-                _note_changes([value], [given[name]], out, at, name)
+            note_mutations(before, given, out, at)
             names = (copy, weight) if counted else (weight, copy)
             values = dict(zip(names, tuple_of(result, names, at), strict=True))
             for name, value in values.items():
@@ -117,10 +116,3 @@ def _list_of_arrays(name: str, value: Any, like: list[Array], step: int) -> list
     for i, array in enumerate(value):
         require_array(f"{name}[{i}]", array, like[min(i, len(like) - 1)], step)
     return list(value)
-
-
-def _note_changes(before: list[Any], after: Any, out: Outcome, step: int, name: str = "gradients") -> None:
-    """Write down where an input is no longer what it was: a list grown or shrunk, an array changed."""
-    if mutated(before, after):
-        message = f"your function changed its input {name} in place; the caller still needs it"
-        out.fault("mutated", name, message, step)

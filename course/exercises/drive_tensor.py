@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from course.arrays import is_array
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
 from course.exercises.demands import kind_of, tuple_of
-from course.exercises.drive_cluster import on_ranks, require_like
+from course.exercises.drive_cluster import most_of_a_ring, on_ranks, require_like, see_bytes
 
 __all__ = ["cut", "layer"]
 
@@ -61,24 +60,19 @@ def layer(by: str) -> Callable[[Answer, Case, Outcome], None]:
         for name in ("y", "dx", "dweight", "dbias"):
             out.see(1, name, np.stack([result["found"][name] for result in run.results]))
         talks = {FORWARD: ("forward", "dy", by == "row"), BACKWARD: ("backward", "x", by == "column")}
+        ranks = inputs["ranks"]
         for step, (what, array, allowed) in talks.items():
-            _see_bytes(out, run.ledger, step, what, inputs[array] if allowed else inputs[array][:0], inputs)
+            sent = np.array([run.ledger.sent(rank=rank, step=step) for rank in range(ranks)], float)
+            need = 2 * (ranks - 1) / ranks * inputs[array].nbytes if allowed else 0
+            most = most_of_a_ring(inputs[array], ranks) if allowed else 0
+            see_bytes(out, f"bytes sent in the {what}", sent, need, most)
+            if allowed and sent.any():
+                out.notes.append(f"talks in the {what}")  # a sum made and one not made are two mistakes
         if any(result["changed"] for result in run.results):
             text = "your function changed an array in place that the caller still needs"
             out.fault("mutated", "inputs", text)
 
     return drive
-
-
-def _see_bytes(out: Outcome, ledger: Any, step: int, what: str, array: Array, inputs: dict[str, Any]) -> None:
-    """Write down what each rank sent; within what the blocks of a ring may come to, all is as good."""
-    ranks = inputs["ranks"]
-    sent = np.array([ledger.sent(rank=rank, step=step) for rank in range(ranks)], float)
-    most = 2 * (ranks - 1) * math.ceil(array.size / ranks) * array.itemsize
-    if array.size and sent.any():
-        out.notes.append(f"talks in the {what}")  # a sum that is made and one that is not are two mistakes
-    need = np.full(ranks, 2 * (ranks - 1) / ranks * array.nbytes)
-    out.see(1, f"bytes sent in the {what}", sent if (sent > most).any() else need)
 
 
 def _require_like(name: str, value: Any, like: Array, whole: Array) -> None:

@@ -15,8 +15,8 @@ from course import cluster
 from course.arrays import is_array
 from course.cluster import Communicator
 from course.exercises.base import Case, Fault, Outcome, StopDriving, copied, mutated
-from course.exercises.demands import kind_of, require_array, tuple_of
-from course.exercises.drive_cluster import on_ranks, refuse_wider
+from course.exercises.demands import changed_in_place, kind_of, require_array, tuple_of
+from course.exercises.drive_cluster import most_of_a_ring, on_ranks, refuse_wider
 from course.exercises.watch import Gradients, Watched, Weights
 from course.trees import leaves
 
@@ -53,7 +53,7 @@ def stage_one(answer: Answer, case: Case, out: Outcome) -> None:
 
     ranks, like = case.inputs["ranks"], case.inputs["param"]
     done = on_ranks(program, ranks)
-    need = 2 * -(-like.size // ranks) * like.itemsize * (ranks - 1)
+    need = most_of_a_ring(like, ranks)
     sent = np.array([done.ledger.sent(rank=r, step=1) for r in range(ranks)], float)
     refuse_wider(sent, need, like.dtype, [seen[0]["param"] for seen in done.results])
     _write(done, out)
@@ -218,8 +218,7 @@ def _write(done: cluster.Outcome, out: Outcome, together: bool = False, enough: 
 def _refuse_changes(before: Values, after: Values, step: int) -> None:
     for name, value in before.items():
         if mutated(value, after[name]):
-            message = f"your function changed its input {name} in place; the caller still needs it"
-            raise StopDriving(Fault("mutated", name, message, step))
+            raise StopDriving(Fault("mutated", name, changed_in_place(name), step))
 
 
 def _require_list(name: str, value: Any, like: list[Array], step: int) -> None:

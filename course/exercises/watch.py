@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from course.cluster import Communicator
+from course.cluster.memory import owner_of
 
 __all__ = ["Gradients", "Watched", "Weights"]
 
@@ -52,7 +53,7 @@ class Weights:
         return same[0] if len(same) == 1 else None
 
     def _note(self, i: int | None, array: Array) -> None:
-        owner = _owner(array)
+        owner = owner_of(array)
         self._alive[id(owner)] = (i, weakref.ref(owner))
 
 
@@ -82,7 +83,7 @@ class Gradients:
 
     def found(self, grad: Array) -> None:
         """Note the gradient that backward has found."""
-        self._alive.append(weakref.ref(_owner(grad)))
+        self._alive.append(weakref.ref(owner_of(grad)))
         self._due, self._seen = grad.nbytes, len(self.comm.books.entries)
 
     def next(self) -> None:
@@ -100,10 +101,3 @@ class Gradients:
             for entry in self.comm.books.entries[self._seen :]
             if entry.kind not in _REDUCE_NOTHING
         )
-
-
-def _owner(array: Array) -> Array:
-    """Return the array that the memory belongs to, of which this one may be a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
