@@ -674,7 +674,7 @@ for name, cuts in {
         plan = make_plan(job, Layout(128, recompute="full", **cuts), HARDWARE["h100"])
         fits[name[0]] = True
         parts = ", ".join(f"{kind} {size / 1e9:.1f}" for kind, size in plan.memory.items())
-        print(f"{name:32s} fits: {parts} GB")
+        print(f"{name:32s} fits, in GB:\n    {parts}")
     except Impossible as error:
         fits[name[0]] = False
         print(f"{name:32s} does not: {str(error).split(' (')[0]}")

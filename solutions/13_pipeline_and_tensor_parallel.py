@@ -219,8 +219,8 @@ def bubble_fraction(stages, micros, chunks=1):
 check(bubble_fraction)
 
 # %% [markdown]
-# The cell draws your formula, or the measured values again while it is not right, through points that are
-# measured on paper: four stages, four schedules. Beside it: what the first stage holds. A chunk's activations
+# The cell draws your formula (the library's, while yours is not right) through points that are measured on
+# paper: four stages, four schedules. Beside it: what the first stage holds. A chunk's activations
 # count as half a stage's there.
 #
 # The fourth schedule, *zero bubble* (Qi et al., 2023), cuts the backward in two. For the stage before it only
@@ -257,7 +257,8 @@ alt(
     "Left: the waiting share falls with the micro-batches for each of four stages, from 0.43 for GPipe and "
     "1F1B, which lie on each other, 0.27 interleaved and 0.2 with zero bubble, to under 0.1 for all. Thin "
     "lines are the formula, for one and for two chunks. Right: what the first stage holds. GPipe's line "
-    "climbs with the micro-batches to 32; interleaved stays near 5.5, and 1F1B and zero bubble at 4."
+    "climbs with the micro-batches from 4 to 32. Interleaved rises from 4 to 5.5 and stays there. 1F1B and "
+    "zero bubble stay at 4."
 )
 
 # %% tags=["nbval-check-output"]
@@ -769,8 +770,9 @@ for n in (2, 3, 4):
     near = abs(put_together(run.results) - truth).max() < 1e-11
     copies = all(np.array_equal(run.results[0][3], other[3]) for other in run.results)
     count = run.ledger.select("all_reduce", rank=0, step=0).count()
-    print(f"{n} ranks: within 1e-11 of one process: {near}; {count} all-reduces a step for four pairs;",
-          "copies of a row layer's bias have the same bits:", copies)  # fmt: skip
+    print(f"{n} ranks: {count} all-reduces a step for four pairs; within 1e-11 of one process: {near}")
+    print("    the bits of one process:", np.array_equal(put_together(run.results), truth), end="; ")
+    print("on all ranks the same bits of a row layer's bias:", copies)
 
 # %% [markdown]
 # Here a sum does run across the ranks, in the ring's order, so the bits are not those of one process. But
@@ -993,14 +995,14 @@ for tensor, pipeline, chunks in ((8, 16, 1), (8, 16, 2), (16, 8, 2)):
     layout = Layout(16384, tensor=tensor, pipeline=pipeline, zero=1, interleave=chunks)
     plan = make_plan(job, layout, HARDWARE["h100"], limit=1e12)
     sent = {kind: size / 1e9 for kind, size in plan.sent.items()}
-    print(f"tensor {tensor:2d} x pipeline {pipeline:2d}, {chunks} chunks: {plan.micros} micro-batches,",
-          f"bubble {plan.bubble:.0%}, tensor {sent['tensor']:.0f} GB, pipeline {sent['pipeline']:.1f} GB,",
-          f"{plan.utilization:.0%} of the peak")  # fmt: skip
+    print(f"tensor {tensor} x pipeline {pipeline}, chunks {chunks}: {plan.micros} micro-batches,", end=" ")
+    print(f"bubble {plan.bubble:.0%}, {plan.utilization:.0%} of the peak")
+    print(f"    sent: tensor {sent['tensor']:.0f} GB, pipeline {sent['pipeline']:.1f} GB")
 
 # %% [markdown]
-# The second line is the published layout, as far as the report tells it (that there were two chunks is an
+# The second is the published layout, as far as the report tells it (that there were two chunks is an
 # assumption). The report itself states 400 TFLOP/s a GPU, which it calls 41 % of the peak: the planner is
-# near, and no more than that. The third line has tensor parallelism reach across two nodes. Its bubble is
+# near, and no more than that. The third has tensor parallelism reach across two nodes. Its bubble is
 # smaller, and it is far slower.
 
 # %% [markdown]
@@ -1030,8 +1032,8 @@ print("and sent what the simulation says:                 ", same)
 #
 # - ZeRO moves weights; pipelines and tensor parallelism move activations. The first grows with the square of
 #   the width and not with the tokens, the others with the width times the tokens.
-# - A pipeline waits $(p-1)/(vm+p-1)$ of its time. Only more micro-batches or more chunks make that less, or a
-#   backward in two parts.
+# - A pipeline waits $(p-1)/(vm+p-1)$ of its time. With the stages given, only more micro-batches or more
+#   chunks make that less, or a backward in two parts.
 # - 1F1B has GPipe's bubble. It holds at most $p-s$ micro-batches at stage $s$, however many there are. Zero
 #   bubble waits less, and holds up to $p$ at every stage.
 # - Micro-batches are weighed by rows, once. Their activations are kept by number, and let go after use.

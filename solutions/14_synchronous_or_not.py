@@ -124,7 +124,7 @@ alt(
     "The distance of two runs that differ in the order of one sum, against the step, on a logarithmic scale; "
     "three seeds, median and range. At learning rate 0.5 it creeps up, by a factor of some tens in 300 "
     "steps, and stays below 1e-14 in float64 and 1e-5 in float32. At learning rate 2 it climbs, in both "
-    "formats, until the runs are as far apart as two runs can be."
+    "formats, until the distance is of the order of the weights' norm, and stays there."
 )
 
 # %% tags=["nbval-check-output"]
@@ -168,8 +168,9 @@ print(((grown > 10) & (grown < 500)).all())
 # orders part more than the nudge does, because each of the 300 steps rounds anew. Even so they part in the
 # last digits only.
 #
-# At the rate 2 training multiplies what is there, until the runs have nothing in common. More digits do not
-# help then. They only put the moment off. The run is chaotic, and neither result is the right one.
+# At the rate 2 training multiplies what is there, until the difference is nearly of the size of the weights
+# themselves. More digits do not help then. They only put the moment off. The run is chaotic, and neither
+# result is the right one.
 #
 # ### Seeds, and a switch
 #
@@ -382,7 +383,7 @@ axes.plot(small.real, small.imag, color=COLORS["blue"], lw=1)
 axes.text(0.25, 0.06, "φ", color=COLORS["blue"])
 corner = 1 + 0.2 * np.exp(1j * np.linspace(np.pi - (np.pi - phi) / 2, np.pi, 20))
 axes.plot(corner.real, corner.imag, color=COLORS["vermillion"], lw=1)
-axes.text(0.42, 0.06, "(π − φ)/2", color=COLORS["vermillion"], fontsize=9)
+axes.text(0.52, 0.06, "(π − φ)/2", color=COLORS["vermillion"], fontsize=9)
 for at, name in ((0.02 - 0.1j, "0"), (1.02 - 0.1j, "1"), (z + 0.02 + 0.04j, "z")):
     axes.text(*plane(at), name)
 axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal", xlim=(-0.15, 1.25), ylim=(-0.15, 1.1))
@@ -617,25 +618,27 @@ alt(
 )
 
 # %% tags=["nbval-check-output"]
+at = COUNTS.index(32)
 for scene in SCENES:
-    at = COUNTS.index(32)
+    print(f"{scene}, 32 ranks")
     for which, name in enumerate(("best settings", "without momentum")):
         waiting, wild_time = (
             np.median(clock[scene, way][:, at, which]) for way in ("synchronous", "not waiting")
         )
         faster = "not waiting" if wild_time < waiting else "waiting"
         ratio = max(waiting / wild_time, wild_time / waiting)
-        print(f"{scene}, 32 ranks, {name}: {faster} is faster, by more than a fifth: {ratio > 1.2}")
+        print(f"    {name}: {faster} is faster, by more than a fifth: {ratio > 1.2}")
 at_64 = {way: np.median(clock["noisy gradients, uneven ranks", way][:, -1, 0]) for way in WAYS}
-print("noisy, 64 ranks, beside not waiting:", end=" ")
-print("with backup less than 1.6 times as long:", at_64["with backup"] < 1.6 * at_64["not waiting"], end="; ")
-print("synchronous more than 1.6 times:", at_64["synchronous"] > 1.6 * at_64["not waiting"])
+print("noisy gradients, 64 ranks, beside not waiting")
+print("    with backup less than 1.6 times as long:", at_64["with backup"] < 1.6 * at_64["not waiting"])
+print("    synchronous more than 1.6 times as long:", at_64["synchronous"] > 1.6 * at_64["not waiting"])
 
 # %% [markdown]
 # Both sides of the old quarrel are in this picture.
 #
 # **Left, noise limits the rate.** There a stale gradient is as good as a fresh one, nearly, and waiting is
-# waste. Momentum matters little. Backup workers take back most of the waste: at 64 ranks they are close.
+# waste. Momentum matters little to who does not wait. Backup workers take back most of the waste: at 64 ranks
+# they are close.
 #
 # **Right, curvature limits the rate.** Who does not wait makes $N$ times as many steps, each $N$ times as
 # short: more ranks bring little. That alone does not make waiting win. The dashed lines show it: *without
@@ -1066,9 +1069,9 @@ for n in (8, 1024, 16_384):
 # - A delay halves the largest stable rate at one step, and lowers it like $1/(2d+1)$ in the long run. It
 #   takes away what momentum gives.
 # - Not waiting pays where noise limits the rate. Where curvature does, waiting wins by momentum, which only
-#   fresh gradients can use. Without momentum it does not win there either.
+#   fresh gradients can use. Without momentum it does not win there either, from eight ranks on.
 # - Hogwild needs memory that is really shared, and updates that are added in place, at the touched entries.
 # - That ranks seldom meet is not why it works here. That they add, and do not overwrite, is.
 # - Meeting every $H$ steps divides the bytes by $H$. It is another method again.
 #
-# Lesson 15 (frameworks) takes one step of AdamW in five libraries, and compares the numbers.
+# Lesson 15 (frameworks) will take one step of AdamW in five libraries, and compare the numbers.
