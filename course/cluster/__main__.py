@@ -16,6 +16,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from course.cluster.errors import ClusterError
@@ -56,6 +57,8 @@ def _find(name: str) -> Callable[..., Any]:
     module, colon, function = name.partition(":")
     if not colon:
         raise ValueError(f"{name!r} does not name a program: write module:function")
+    if module.endswith(".py") or "/" in module:
+        raise ValueError(f"{module!r} is a file: from its folder, write {Path(module).stem}:{function}")
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), function, None)

@@ -48,6 +48,7 @@ def test_torchrun_runs_the_same_program(tmp_path):
     ("word", "message"),
     [
         ("mine", "'mine' does not name a program: write module:function"),
+        ("a/mine.py:main", "'a/mine.py' is a file: from its folder, write mine:main"),
         ("nowhere:main", "there is no module 'nowhere'"),
         ("json:nothing", "module 'json' has no function 'nothing'"),
     ],
