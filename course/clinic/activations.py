@@ -54,7 +54,7 @@ class Activations:
         if facts is None:
             if len(units) >= MOST_UNITS:
                 return
-            facts = units[where] = UnitFacts(where, kind, len(units))
+            facts = units[where] = UnitFacts(where, kind)
         self.forward.active[id(made)] = (weakref.ref(made), facts)
         made = made.detach()
         if kind == "relu":

@@ -47,10 +47,8 @@ class Backward:
         if where not in facts.losses and len(facts.losses) >= MOST_LINES:
             return
         loss = facts.losses.setdefault(where, LossFacts(where))
-        loss.calls += 1
         root = roots[0]
         loss.shape, loss.given = tuple(root.shape), given is not None
-        loss.without_grad_mode = not torch.is_grad_enabled()
         self._read_value(loss, root)
         if any(r.grad_fn is None for r in roots):
             loss.unhistoried += 1

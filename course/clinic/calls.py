@@ -120,10 +120,9 @@ class Calls(TorchFunctionMode):
             if self.recorder.scale is None:  # the losses so far were noted with the scale in them
                 for loss in facts.losses.values():
                     loss.trace = LossTrace()
-            self.unscaled = self.unscaled or bool(found.item())
+            self.unscaled = self.unscaled or bool(found)
             self.recorder.scale = 1.0 / float(inverse)
             scaler.scale.add(scaler.unscales, self.recorder.scale)
-            scaler.found_inf += bool(found.item())
 
     @quiet
     def _after_update(self) -> None:
@@ -132,8 +131,6 @@ class Calls(TorchFunctionMode):
             return
         scaler.updates += 1
         scaler.skipped += self.unscaled
-        scaler.recent = [*scaler.recent[-9:], self.unscaled]
-        scaler.skipped_late = sum(scaler.recent)
         if self.unscaled:
             for watched in self.recorder.order:
                 watched.hits, watched.micro = 0, {}

@@ -111,13 +111,9 @@ class Forward:
             return
         if not wanted:
             return
-        strangers = recorder.facts.strangers
-        name = type(module).__name__
-        if name in strangers or len(strangers) < 8:
-            strangers[name] = strangers.get(name, 0) + 1
-            recorder.strangers[id(module)] = weakref.ref(module)
-            while len(recorder.strangers) > 16:
-                del recorder.strangers[next(iter(recorder.strangers))]
+        recorder.strangers[id(module)] = weakref.ref(module)
+        while len(recorder.strangers) > 16:
+            del recorder.strangers[next(iter(recorder.strangers))]
 
     @quiet
     def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:

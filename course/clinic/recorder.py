@@ -140,7 +140,6 @@ class Recorder:
         """Watch a model; ``name`` is put before its parameters' names, unless it is empty."""
         label = name or type(model).__name__
         self.models[label] = model
-        self.facts.models.append(label)
         self.facts.roots.append(label)
         prefix = f"{name}." if name else ""
         for path, module in model.named_modules():
@@ -265,7 +264,6 @@ class Recorder:
             gone = {id(m) for m in self.models.pop(name).modules()}
             owners = {f.name for key, (_, f) in self.modules.items() if key in gone}
             facts.params = [p for p in facts.params if p.owner not in owners]
-            facts.models.remove(name)
             facts.roots.remove(name)
             for owner in owners:
                 facts.modules.pop(owner, None)

@@ -18,7 +18,7 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     """Say in one line what was watched and how much was found."""
     size = sum(p.numel for p in facts.params)
     who = ", ".join(dict.fromkeys(o.name for o in facts.optimizers)) or "no optimizer"
-    what = ", ".join(facts.models) or "no model"
+    what = ", ".join(facts.roots) or "no model"
     steps = "1 step" if facts.steps == 1 else f"{facts.steps} steps"
     watched = f"{steps} of {who} on {what} ({size:,} values)"
     counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}

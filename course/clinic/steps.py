@@ -202,8 +202,8 @@ def _find_bad_gradient(watched: WatchedOptimizer, step: int) -> None:
     for tracked in watched.tracked:
         gradient = tracked.param.grad
         if gradient is not None and not is_finite(dense(gradient)):
-            tracked.facts.bad_gradient = step
-            watched.facts.bad_gradient = watched.facts.bad_gradient or (step, tracked.facts.name)
+            watched.facts.bad_gradient = (step, tracked.facts.name)
+            return
 
 
 def _some(value: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ def stale_optimizer(facts: Facts) -> list[Finding]:
     """The model, or a part of it, was replaced after the optimizer was made."""
     orphans, missing = _orphans(facts), _missing(facts)
     fix = "optimizer = Optimizer(model.parameters(), ...)  # again, after the last change to the model"
-    strangers = sorted({leaf.owner for leaf in facts.leaves.values() if leaf.owner and not leaf.listed})
+    strangers = sorted({leaf.owner for leaf in facts.leaves.values() if leaf.owner})
     idle = all(facts.modules[root].on == 0 for root in facts.roots)
     kinds = {facts.modules[root].kind for root in facts.roots}
     if strangers and idle and (facts.backwards or facts.steps):
@@ -60,7 +60,7 @@ def not_registered(facts: Facts) -> list[Finding]:
     found = [
         leaf
         for leaf in facts.leaves.values()
-        if not (leaf.fed_in or leaf.listed or leaf.owner) and leaf.backwards >= enough
+        if not (leaf.fed_in or leaf.owner) and leaf.backwards >= enough
     ]
     if not found:
         return []
