@@ -164,6 +164,7 @@ class Recorder:
             facts.trainable = param.requires_grad
             tracked = self.tracked[id(param)] = Tracked(param, facts)
             self.facts.params.append(facts)
+            self.facts.leaves.pop(id(param), None)  # it was nobody's until now
             self._listen(tracked)
         elif tracked.facts.owner is None and owner is not None:
             tracked.facts.name, tracked.facts.owner = name, owner
