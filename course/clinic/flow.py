@@ -125,8 +125,8 @@ class Flow:
     def _carry_factor(self, name: str, args: Any, given: list[torch.Tensor], made: torch.Tensor) -> None:
         factor = max((self.factor(t) for t in given if t.requires_grad), default=1.0)
         if name in DIVIDES or name in MULTIPLIES:
-            number = next((_number(a) for a in args[1:2] if _number(a)), None)
-            if number is None and name in MULTIPLIES and args:
+            number = _number(args[1]) if len(args) > 1 else None
+            if not number and name in MULTIPLIES and args:
                 number = _number(args[0])
             if number:
                 factor = factor / number if name in DIVIDES else factor * number

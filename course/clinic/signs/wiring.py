@@ -58,9 +58,7 @@ def not_registered(facts: Facts) -> list[Finding]:
         return [_no_parameters(facts)]
     enough = min(2, facts.backwards)
     found = [
-        leaf
-        for leaf in facts.leaves.values()
-        if not (leaf.fed_in or leaf.owner) and leaf.backwards >= enough
+        leaf for leaf in facts.leaves.values() if not (leaf.fed_in or leaf.owner) and leaf.backwards >= enough
     ]
     if not found:
         return []
