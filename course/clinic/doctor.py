@@ -24,6 +24,7 @@ from torch import nn
 from course.clinic.finding import Finding
 from course.clinic.recorder import Recorder
 from course.clinic.schedulers import find_schedulers
+from course.clinic.signs.words import count
 from course.clinic.sites import here
 from course.clinic.watch import Exam
 
@@ -157,7 +158,7 @@ def _place(script: Path, error: BaseException) -> str:
 def _stopper(steps: int) -> Callable[[int], None]:
     def stop(taken: int) -> None:
         if taken >= steps:
-            raise _Enough(f"stopped after {taken} steps, as asked")
+            raise _Enough(f"stopped after {count(taken, 'step')}, as asked")
 
     return stop
 

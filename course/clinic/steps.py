@@ -48,7 +48,7 @@ class Steps:
         """Look at what the step is about to use."""
         recorder = self.recorder
         watched = recorder.optimizers.get(id(optimizer)) or self._newcomer(optimizer)
-        if watched is None or any(w.in_step for w in recorder.order):
+        if watched is None or recorder.stepping:
             return
         watched.in_step = True
         watched.closure = (len(args) > 1 and callable(args[1])) or callable(kwargs.get("closure"))
@@ -69,7 +69,7 @@ class Steps:
         """Take in an optimizer that turns out to hold a watched parameter."""
         known = self.recorder.tracked
         if any(id(p) in known for group in optimizer.param_groups for p in group["params"]):
-            if any(w.in_step for w in self.recorder.order):
+            if self.recorder.stepping:
                 return None  # it works inside another, which is watched
             return self.recorder.adopt_optimizer(optimizer)
         return None

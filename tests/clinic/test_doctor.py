@@ -149,6 +149,12 @@ def test_endless_script_stops_after_seconds(
     assert "20 steps of SGD" in out
 
 
+def test_one_step_is_one_step(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = doctor(capsys, "--steps", "1", write(tmp_path, ENDLESS))
+    assert (code, err) == (0, "course doctor: stopped after 1 step, as asked\n")
+    assert out == "clinic: nothing found in 1 step of SGD on model (4 values)\n"
+
+
 def test_crash_in_the_loop_is_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     script = write(tmp_path, HEALTHY.replace("loss.backward()", "loss.detach().backward()"))
     code, out, err = doctor(capsys, script)

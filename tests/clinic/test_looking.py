@@ -81,6 +81,14 @@ def test_where_something_was_looked_at_it_says_that_it_stumbled(
     assert out.count("the clinic itself stumbled: after: ArithmeticError: a bug of ours") == 1
 
 
+def test_card_tells_of_a_stumble_as_the_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course.clinic.steps.take_witness", stumble)
+    exam = examine(write(tmp_path, HEALTHY)).exam
+    line = "the clinic itself stumbled: after: ArithmeticError: a bug of ours"
+    assert exam.text.splitlines()[1:] == [line]
+    assert exam._repr_html_().count(f"<p>{line}</p>") == 1
+
+
 def test_warnings_of_torch_are_shown_at_the_line_of_the_script() -> None:
     script = PATIENTS / "target_as_a_column.py"
     shown = warnings.showwarning

@@ -95,8 +95,8 @@ def not_in_optimizer(facts: Facts) -> list[Finding]:
         return []
     total = sum(1 for p in facts.params if p.owner is not None and p.trainable)
     evidence = (
-        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)}"
-        f" gradients,"
+        f"{len(missing)} of {count(total, 'parameter')} got up to"
+        f" {count(max(p.gradients for p in missing), 'gradient')},"
         f" and no optimizer holds them: they did not move in {count(facts.steps, 'step')}."
     )
     kinds = {o.name for o in facts.optimizers}

@@ -35,8 +35,9 @@ def share(part: float, whole: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write '1 step' or '2 steps'."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    """Write '1 step', '2 steps' or '2 passes'."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def names(items: Sequence[str], most: int = 3) -> str:
