@@ -35,7 +35,11 @@ def share(part: float, whole: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write '1 step', '2 steps' or '2 passes'."""
+    """Write a number of things.
+
+    >>> count(1, "step"), count(2, "step"), count(0, "pass")
+    ('1 step', '2 steps', '0 passes')
+    """
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
 
