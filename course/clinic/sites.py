@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 
 import torch
 
-__all__ = ["Site", "here", "outside", "raised_at"]
+__all__ = ["here", "outside", "raised_at"]
 
 Site = tuple[str, str]  # "train.py:12" and the text of that line
 

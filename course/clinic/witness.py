@@ -7,7 +7,7 @@ import torch
 
 from course.clinic.recorder import Tracked, WatchedOptimizer
 
-__all__ = ["Witness", "compare_witness", "on_cpu", "take_witness"]
+__all__ = ["compare_witness", "on_cpu", "take_witness"]
 
 WITNESSES, SAMPLES = 24, 16
 
