@@ -48,8 +48,7 @@ class Activations:
             return
         where = module.name
         if module.kind not in ("ReLU", "Sigmoid", "Tanh"):
-            line, _ = here()
-            where = f"{module.name}, {line}"
+            where = f"{module.name}, {here()}"
         facts = units.get(where)
         if facts is None:
             if len(units) >= MOST_UNITS:

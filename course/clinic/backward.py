@@ -35,8 +35,7 @@ class Backward:
     def before(self, roots: list[torch.Tensor], given: Any) -> None:
         """Note what backward starts from."""
         recorder, facts = self.recorder, self.recorder.facts
-        where, _ = here()
-        self.where = where
+        where = self.where = here()
         facts.backwards += 1
         self.hits = [w.hits for w in recorder.order]
         for watched in recorder.order:
@@ -44,9 +43,11 @@ class Backward:
         for name in facts.roots:
             module = facts.modules[name]
             module.evals += module.last_eval
-        if where not in facts.losses and len(facts.losses) >= MOST_LINES:
-            return
-        loss = facts.losses.setdefault(where, LossFacts(where))
+        loss = facts.losses.get(where)
+        if loss is None:
+            if len(facts.losses) >= MOST_LINES:
+                return
+            loss = facts.losses[where] = LossFacts(where)
         root = roots[0]
         loss.shape, loss.given = tuple(root.shape), given is not None
         self._read_value(loss, root)

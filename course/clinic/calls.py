@@ -89,8 +89,7 @@ class Calls(TorchFunctionMode):
     @quiet
     def _grad_off(self) -> None:
         if self.recorder.deep and not self.recorder.stepping:
-            where, _ = here()
-            self.recorder.facts.grad_off_at = where or self.recorder.facts.grad_off_at
+            self.recorder.facts.grad_off_at = here() or self.recorder.facts.grad_off_at
 
     @quiet
     def _before_unscale(self, args: Any) -> None:

@@ -203,7 +203,7 @@ def _adopting(recorder: Recorder, module: types.ModuleType) -> Iterator[None]:
 
     def init(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        recorder.adopt_optimizer(self, here()[0])
+        recorder.adopt_optimizer(self, here())
 
     made.__init__ = init
     recorder.root_of = lambda inner: _root_of(inner, module)

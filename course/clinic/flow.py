@@ -16,7 +16,7 @@ from course.clinic.forward import Forward
 from course.clinic.graph import reach_of
 from course.clinic.losses import Losses
 from course.clinic.recorder import Recorder, quiet
-from course.clinic.sites import here
+from course.clinic.sites import here_with_code
 
 __all__ = ["Flow"]
 
@@ -106,7 +106,7 @@ class Flow:
             _remember(self._marks, tensor, marks)
 
     def _cut(self, op: str, given: list[torch.Tensor], made: list[torch.Tensor] | None = None) -> None:
-        where, code = here()
+        where, code = here_with_code()
         cuts = self.recorder.facts.cuts
         key = f"{where} {op}"
         if key not in cuts:

@@ -55,7 +55,7 @@ class Steps:
         facts = watched.facts
         if facts.steps == 0:
             _count_early(watched)
-            facts.stepped_at, facts.first_turn = here()[0], recorder.facts.steps + 1
+            facts.stepped_at, facts.first_turn = here(), recorder.facts.steps + 1
         _read_rates(watched)
         with torch.no_grad():
             if watched.deep or on_cpu(watched):
