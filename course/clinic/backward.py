@@ -51,12 +51,13 @@ class Backward:
         root = roots[0]
         loss.shape, loss.given = tuple(root.shape), given is not None
         self._read_value(loss, root)
-        marks = {mark for root in roots for mark in self.flow.marks_of(root)}
-        if any(r.grad_fn is None for r in roots):
-            loss.unhistoried += 1
-            self._blame(marks)
+        unhistoried = any(r.grad_fn is None for r in roots)
+        loss.unhistoried += unhistoried
         if recorder.deep:
             self._look_at_old_gradients()
+            marks = {mark for root in roots for mark in self.flow.marks_of(root)}
+            if unhistoried:
+                self._blame(marks)
             self._walk(roots, marks)
             factor = self.flow.factor(root) * _number(given)
             for watched in recorder.order:

@@ -35,10 +35,14 @@ class Calls(TorchFunctionMode):
         self.backward = Backward(recorder, forward, self.flow)
         self.unscaled = False
         self.away = False
-        recorder.on_inference = self.look_away
+        recorder.look_away = self.look_away
 
     def look_away(self, begins: bool) -> None:
-        """Stand aside while a model is evaluated, unless another mode stands in between; then come back."""
+        """Stand aside while a model is evaluated or torch's own optimizer steps, and come back after that.
+
+        So torch can take its faster ways, and calls that say nothing cost nothing. Where another mode
+        stands in between, this one stays.
+        """
         if begins and not self.away and _get_current_function_mode() is self:
             self.away = True
             self.__exit__(None, None, None)

@@ -114,7 +114,7 @@ class Recorder:
         self.scale: float | None = None
         self.on_tick: list[Callable[[], None]] = []
         self.root_of: Callable[[nn.Module], tuple[str, nn.Module]] = lambda m: (type(m).__name__, m)
-        self.on_inference: Callable[[bool], None] | None = None
+        self.look_away: Callable[[bool], None] = lambda begins: None
         self.namespace: dict[str, Any] = {}
         self.on_first_forward: Callable[[], None] | None = None
 

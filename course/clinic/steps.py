@@ -57,13 +57,14 @@ class Steps:
             _count_early(watched)
             facts.stepped_at, facts.first_turn = here(), recorder.facts.steps + 1
         _read_rates(watched)
-        with torch.no_grad():
-            if watched.deep or on_cpu(watched):
-                compare_witness(watched)
-            if not watched.closure:
-                _read_gradients(recorder, watched)
-            if watched.deep:
-                watched.before = [_some(t.param).clone() for t in watched.tracked]
+        if watched.deep or on_cpu(watched):
+            compare_witness(watched)
+        if not watched.closure:
+            _read_gradients(recorder, watched)
+        if watched.deep:
+            watched.before = [_some(t.param).clone() for t in watched.tracked]
+        if not watched.closure and type(optimizer).__module__.startswith("torch.optim."):
+            recorder.look_away(True)  # it runs nothing of the user's
 
     def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
         """Take in an optimizer that turns out to hold a watched parameter."""
@@ -81,16 +82,16 @@ class Steps:
         if watched is None or not watched.in_step:
             return
         watched.in_step = False
+        self.recorder.look_away(False)
         facts = watched.facts
         facts.closure = facts.closure or watched.closure
         try:
-            with torch.no_grad():
-                if watched.closure:
-                    _read_gradients(self.recorder, watched)
-                if watched.before:
-                    _read_updates(watched)
-                if watched.deep or on_cpu(watched):
-                    take_witness(watched)
+            if watched.closure:
+                _read_gradients(self.recorder, watched)
+            if watched.before:
+                _read_updates(watched)
+            if watched.deep or on_cpu(watched):
+                take_witness(watched)
         finally:
             self._count(watched)
 
@@ -138,17 +139,17 @@ def _read_rates(watched: WatchedOptimizer) -> None:
 
 def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
-    held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
+    held = [(t, g) for t in watched.tracked if (g := t.param.grad) is not None]
     fresh = any(t.fresh for t in watched.tracked)  # since any optimizer's last step
     facts.fed += fresh
     if not held:
         facts.empty += 1
         facts.wiped += fresh
     elif watched.deep:
-        _read_norms(recorder, watched, [(t, dense(g)) for t, g in held if g is not None], step)
+        _read_norms(recorder, watched, [(t, dense(g)) for t, g in held], step)
     elif facts.bad_gradient is None and on_cpu(watched):
         # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
-        ends = [g for _, g in (held[-1], held[min(1, len(held) - 1)]) if g is not None]
+        ends = held[-1][1], held[min(1, len(held) - 1)][1]
         small = [g for g in ends if g.numel() <= SMALL and not g.is_sparse]
         if not all(is_finite(g.detach()) for g in small):
             _find_bad_gradient(watched, step)
@@ -239,8 +240,9 @@ def _read_update(
     moved = now - before
     numbers = [norm(before), norm(moved)]
     if param.grad is not None:
-        pulled = _some(param.grad) != 0
-        numbers += [n.sum().to(numbers[0].dtype) for n in (pulled, pulled & (moved == 0))]
+        gradient = _some(param.grad)
+        counts = gradient.count_nonzero(), gradient.logical_and(moved).count_nonzero()
+        numbers += [n.to(numbers[0].dtype) for n in counts]
     whole = math.sqrt(facts.numel / now.numel())
     weight, update, *rest = as_floats(numbers)
     weight, update = weight * whole, update * whole
@@ -254,9 +256,9 @@ def _read_update(
     facts.zero += pull == 0
     facts.moved_without += pull == 0 and update > 0
     facts.residue += tracked.residue
-    pulled_count, kept_count = rest
-    if pulled_count and not watched.closure:
-        facts.lost.add(step, kept_count / pulled_count)
+    pulled, moved_too = rest
+    if pulled and not watched.closure:
+        facts.lost.add(step, (pulled - moved_too) / pulled)
         rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
         rms = pull / math.sqrt(facts.numel)
         facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)
