@@ -48,13 +48,12 @@ class Activations:
             return
         where = module.name
         if module.kind not in ("ReLU", "Sigmoid", "Tanh"):
-            line, _ = here()
-            where = f"{module.name}, {line}"
+            where = f"{module.name}, {here()}"
         facts = units.get(where)
         if facts is None:
             if len(units) >= MOST_UNITS:
                 return
-            facts = units[where] = UnitFacts(where, kind, len(units))
+            facts = units[where] = UnitFacts(where, kind)
         self.forward.active[id(made)] = (weakref.ref(made), facts)
         made = made.detach()
         if kind == "relu":

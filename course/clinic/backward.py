@@ -35,8 +35,7 @@ class Backward:
     def before(self, roots: list[torch.Tensor], given: Any) -> None:
         """Note what backward starts from."""
         recorder, facts = self.recorder, self.recorder.facts
-        where, _ = here()
-        self.where = where
+        where = self.where = here()
         facts.backwards += 1
         self.hits = [w.hits for w in recorder.order]
         for watched in recorder.order:
@@ -44,22 +43,25 @@ class Backward:
         for name in facts.roots:
             module = facts.modules[name]
             module.evals += module.last_eval
-        if where not in facts.losses and len(facts.losses) >= MOST_LINES:
-            return
-        loss = facts.losses.setdefault(where, LossFacts(where))
-        loss.calls += 1
+        loss = facts.losses.get(where)
+        if loss is None:
+            if len(facts.losses) >= MOST_LINES:
+                return
+            loss = facts.losses[where] = LossFacts(where)
         root = roots[0]
         loss.shape, loss.given = tuple(root.shape), given is not None
-        loss.without_grad_mode = not torch.is_grad_enabled()
         self._read_value(loss, root)
-        if any(r.grad_fn is None for r in roots):
-            loss.unhistoried += 1
-            self._blame(roots)
+        unhistoried = any(r.grad_fn is None for r in roots)
+        loss.unhistoried += unhistoried
         if recorder.deep:
             self._look_at_old_gradients()
-            self._walk(roots)
+            marks = {mark for root in roots for mark in self.flow.marks_of(root)}
+            if unhistoried:
+                self._blame(marks)
+            self._walk(roots, marks)
+            factor = self.flow.factor(root) * _number(given)
             for watched in recorder.order:
-                watched.factor = self.flow.factor(root) * _number(given)
+                watched.factor = factor
 
     def _read_value(self, loss: LossFacts, root: torch.Tensor) -> None:
         recorder = self.recorder
@@ -74,13 +76,10 @@ class Backward:
             recorder.facts.loss_bad = (step, self.where)
             self.forward.check_outputs()
 
-    def _blame(self, roots: list[torch.Tensor]) -> None:
+    def _blame(self, marks: set[str]) -> None:
         """Note which cuts lie behind a loss, or else which was made last."""
         cuts = self.recorder.facts.cuts
-        marks = {mark for root in roots for mark in self.flow.marks_of(root)}
-        if not marks and self.flow.last_cut:
-            marks = {self.flow.last_cut}
-        for mark in marks:
+        for mark in marks or {self.flow.last_cut}:
             if mark in cuts:
                 cuts[mark].in_loss += 1
 
@@ -99,8 +98,8 @@ class Backward:
                     if tracked.site == self.where and watched.arrived:
                         watched.discarded = True
 
-    def _walk(self, roots: list[torch.Tensor]) -> None:
-        """Walk the graph; note the leaves that nobody owns, and the parameters that it misses."""
+    def _walk(self, roots: list[torch.Tensor], marks: set[str]) -> None:
+        """Walk the graph; note the leaves that nobody owns, and the cuts before parameters that it misses."""
         recorder = self.recorder
         reached = leaves_of(roots)
         for key, leaf in reached.items():
@@ -112,9 +111,7 @@ class Backward:
             for key, t in recorder.tracked.items()
             if t.facts.trainable and t.facts.gradients == 0 and key not in reached
         }
-        if not missing:
-            return
-        for mark in {mark for root in roots for mark in self.flow.marks_of(root)}:
+        for mark in marks if missing else ():
             cut = recorder.facts.cuts.get(mark)
             if cut is not None and cut.reach & missing:
                 cut.in_loss += 1

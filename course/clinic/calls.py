@@ -35,10 +35,14 @@ class Calls(TorchFunctionMode):
         self.backward = Backward(recorder, forward, self.flow)
         self.unscaled = False
         self.away = False
-        recorder.on_inference = self.look_away
+        recorder.look_away = self.look_away
 
     def look_away(self, begins: bool) -> None:
-        """Stand aside while a model is evaluated, unless another mode stands in between; then come back."""
+        """Stand aside while a model is evaluated or torch's own optimizer steps, and come back after that.
+
+        So torch can take its faster ways, and calls that say nothing cost nothing. Where another mode
+        stands in between, this one stays.
+        """
         if begins and not self.away and _get_current_function_mode() is self:
             self.away = True
             self.__exit__(None, None, None)
@@ -89,8 +93,7 @@ class Calls(TorchFunctionMode):
     @quiet
     def _grad_off(self) -> None:
         if self.recorder.deep and not self.recorder.stepping:
-            where, _ = here()
-            self.recorder.facts.grad_off_at = where or self.recorder.facts.grad_off_at
+            self.recorder.facts.grad_off_at = here() or self.recorder.facts.grad_off_at
 
     @quiet
     def _before_unscale(self, args: Any) -> None:
@@ -120,10 +123,9 @@ class Calls(TorchFunctionMode):
             if self.recorder.scale is None:  # the losses so far were noted with the scale in them
                 for loss in facts.losses.values():
                     loss.trace = LossTrace()
-            self.unscaled = self.unscaled or bool(found.item())
+            self.unscaled = self.unscaled or bool(found)
             self.recorder.scale = 1.0 / float(inverse)
             scaler.scale.add(scaler.unscales, self.recorder.scale)
-            scaler.found_inf += bool(found.item())
 
     @quiet
     def _after_update(self) -> None:
@@ -132,8 +134,6 @@ class Calls(TorchFunctionMode):
             return
         scaler.updates += 1
         scaler.skipped += self.unscaled
-        scaler.recent = [*scaler.recent[-9:], self.unscaled]
-        scaler.skipped_late = sum(scaler.recent)
         if self.unscaled:
             for watched in self.recorder.order:
                 watched.hits, watched.micro = 0, {}

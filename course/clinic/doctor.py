@@ -24,6 +24,7 @@ from torch import nn
 from course.clinic.finding import Finding
 from course.clinic.recorder import Recorder
 from course.clinic.schedulers import find_schedulers
+from course.clinic.signs.words import count
 from course.clinic.sites import here
 from course.clinic.watch import Exam
 
@@ -157,7 +158,7 @@ def _place(script: Path, error: BaseException) -> str:
 def _stopper(steps: int) -> Callable[[int], None]:
     def stop(taken: int) -> None:
         if taken >= steps:
-            raise _Enough(f"stopped after {taken} steps, as asked")
+            raise _Enough(f"stopped after {count(taken, 'step')}, as asked")
 
     return stop
 
@@ -202,7 +203,7 @@ def _adopting(recorder: Recorder, module: types.ModuleType) -> Iterator[None]:
 
     def init(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        recorder.adopt_optimizer(self, here()[0])
+        recorder.adopt_optimizer(self, here())
 
     made.__init__ = init
     recorder.root_of = lambda inner: _root_of(inner, module)

@@ -50,7 +50,6 @@ class ParamFacts:
     spacing: Trace = field(
         default_factory=Trace
     )  # rms distance from a weight to its next representable value
-    bad_gradient: int | None = None  # first step with a non-finite gradient
 
 
 @dataclass
@@ -102,8 +101,7 @@ class OptimizerFacts:
     scheduled: bool = False
     schedulers: dict[str, str] = field(default_factory=dict)  # class, and its length as it was given
     base_lr: float = 0.0  # the rate that its schedulers start from
-    written: int = 0  # steps before which something else had written to the parameters
-    reverted: int = 0  # of these: back to a value from before, or far away
+    reverted: int = 0  # steps before which something else had set them back, or thrown them far away
     written_what: str = ""
     pairs: int = 0  # consecutive steps compared for that
 
@@ -122,7 +120,6 @@ class ModuleFacts:
     evals: int = 0  # calls with gradients on in evaluation mode
     last_on: bool = True
     last_eval: bool = False
-    first_eval: int = 0  # number of its first such call
     bad: tuple[int, str] | None = None  # step of the first non-finite output; "inputs", "weights" or "itself"
     rms: Trace = field(
         default_factory=Trace
@@ -137,7 +134,6 @@ class UnitFacts:
 
     where: str
     kind: str
-    order: int = 0
     examples: int = 0
     alive: Any = None  # per unit: was it ever above zero
     stuck: Trace = field(default_factory=Trace)  # share of outputs within 1 % of a limit
@@ -162,7 +158,6 @@ class LeafFacts:
     name: str
     shape: tuple[int, ...]
     backwards: int = 0
-    listed: bool = False  # some optimizer holds it
     fed_in: bool = False  # it was an argument of the model: an input, not a weight
     owner: str = ""  # the class of the unwatched module that owns it
 
@@ -187,10 +182,8 @@ class LossFacts:
     where: str
     trace: LossTrace = field(default_factory=LossTrace)
     shape: tuple[int, ...] = ()
-    calls: int = 0
     unhistoried: int = 0  # losses without a graph behind them
     given: bool = False  # backward got a gradient argument
-    without_grad_mode: bool = False
 
 
 class BroadcastFacts(NamedTuple):
@@ -218,11 +211,8 @@ class ScalerFacts:
     """A gradient scaler over the run."""
 
     unscales: int = 0
-    found_inf: int = 0
     updates: int = 0
     skipped: int = 0
-    skipped_late: int = 0  # among the last ten updates
-    recent: list[bool] = field(default_factory=list)
     scale: Trace = field(default_factory=Trace)
 
 
@@ -230,11 +220,10 @@ class ScalerFacts:
 class Facts:
     """All that was seen in one watch."""
 
-    models: list[str] = field(default_factory=list)
     params: list[ParamFacts] = field(default_factory=list)
     optimizers: list[OptimizerFacts] = field(default_factory=list)
     modules: dict[str, ModuleFacts] = field(default_factory=dict)
-    roots: list[str] = field(default_factory=list)
+    roots: list[str] = field(default_factory=list)  # the models, by the names of their outermost modules
     units: dict[str, UnitFacts] = field(default_factory=dict)
     leaves: dict[int, LeafFacts] = field(default_factory=dict)
     cuts: dict[str, CutFacts] = field(default_factory=dict)
@@ -242,11 +231,9 @@ class Facts:
     scaler: ScalerFacts | None = None
     broadcasts: dict[str, BroadcastFacts] = field(default_factory=dict)
     loss_inputs: dict[str, LossInputFacts] = field(default_factory=dict)
-    strangers: dict[str, int] = field(default_factory=dict)  # unwatched models that ran with gradients on
     grad_off_at: str = ""  # the line that last switched gradients off
     backwards: int = 0
     loss_bad: tuple[int, str] | None = None  # step and line of the first non-finite loss
-    last_escape: str = ""  # where a tensor with a history last became a number or an array
     error: tuple[str, str, str] | None = None  # type, message and line of the exception that ended the run
     trouble: list[str] = field(default_factory=list)  # errors of the clinic itself
 

@@ -16,7 +16,7 @@ from course.clinic.forward import Forward
 from course.clinic.graph import reach_of
 from course.clinic.losses import Losses
 from course.clinic.recorder import Recorder, quiet
-from course.clinic.sites import here
+from course.clinic.sites import here_with_code
 
 __all__ = ["Flow"]
 
@@ -106,7 +106,7 @@ class Flow:
             _remember(self._marks, tensor, marks)
 
     def _cut(self, op: str, given: list[torch.Tensor], made: list[torch.Tensor] | None = None) -> None:
-        where, code = here()
+        where, code = here_with_code()
         cuts = self.recorder.facts.cuts
         key = f"{where} {op}"
         if key not in cuts:
@@ -125,8 +125,8 @@ class Flow:
     def _carry_factor(self, name: str, args: Any, given: list[torch.Tensor], made: torch.Tensor) -> None:
         factor = max((self.factor(t) for t in given if t.requires_grad), default=1.0)
         if name in DIVIDES or name in MULTIPLIES:
-            number = next((_number(a) for a in args[1:2] if _number(a)), None)
-            if number is None and name in MULTIPLIES and args:
+            number = _number(args[1]) if len(args) > 1 else None
+            if not number and name in MULTIPLIES and args:
                 number = _number(args[0])
             if number:
                 factor = factor / number if name in DIVIDES else factor * number

@@ -76,7 +76,7 @@ class Forward:
             self.active.clear()
         if not self.stack and not module.training and not torch.is_grad_enabled():
             self.inferring = True
-            self._tell_inference(True)
+            self.recorder.look_away(True)
         self.stack.append((id(module), facts))
         if facts is None:
             return
@@ -89,11 +89,6 @@ class Forward:
                 self.count += 1
         else:
             facts.off += 1
-
-    def _tell_inference(self, begins: bool) -> None:
-        """Say that an evaluation begins or ends: torch has faster ways for it, which a watch would bar."""
-        if self.recorder.on_inference is not None:
-            self.recorder.on_inference(begins)
 
     def _stranger(self, module: nn.Module) -> None:
         """Take in a model that is called for the first time, or note that it runs unwatched."""
@@ -111,13 +106,9 @@ class Forward:
             return
         if not wanted:
             return
-        strangers = recorder.facts.strangers
-        name = type(module).__name__
-        if name in strangers or len(strangers) < 8:
-            strangers[name] = strangers.get(name, 0) + 1
-            recorder.strangers[id(module)] = weakref.ref(module)
-            while len(recorder.strangers) > 16:
-                del recorder.strangers[next(iter(recorder.strangers))]
+        recorder.strangers[id(module)] = weakref.ref(module)
+        while len(recorder.strangers) > 16:
+            del recorder.strangers[next(iter(recorder.strangers))]
 
     @quiet
     def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
@@ -133,17 +124,16 @@ class Forward:
                 break
         if not self.stack and self.inferring:
             self.inferring = False
-            self._tell_inference(False)
+            self.recorder.look_away(False)
         if facts is None or result is None or not torch.is_grad_enabled():
             return
         tensors = _tensors(result)
-        leaf = next(module.children(), None) is None
         if not self.stack:
             self.outputs = {id(t): weakref.ref(t) for t in tensors}
             self.outputs_by = {id(t): self.made_by[id(t)] for t in tensors if id(t) in self.made_by}
             for reference, unit in (self.active[id(t)] for t in tensors if id(t) in self.active):
                 unit.is_output = unit.is_output or id(reference()) in self.outputs
-        if (leaf or not self.stack) and tensors:
+        if (facts.leaf or not self.stack) and tensors:
             self._check_finite(module, facts, args, tensors)
             for tensor in tensors:
                 self.made_by.setdefault(id(tensor), facts)

@@ -54,7 +54,7 @@ class Losses:
             broadcasts = self.recorder.facts.broadcasts
             if len(broadcasts) < MOST:
                 seen = BroadcastFacts(name if loss else "", tuple(prediction.shape), tuple(target.shape))
-                broadcasts.setdefault(here()[0], seen)
+                broadcasts.setdefault(here(), seen)
 
     def _looks_broadcast(self, left: torch.Tensor, right: torch.Tensor) -> bool:
         """Whether a difference of these is a loss whose shapes do not fit."""
@@ -72,7 +72,7 @@ class Losses:
     def _note_input(self, func: Callable[..., Any], name: str, value: torch.Tensor) -> None:
         """See whether these are probabilities."""
         seen = self.recorder.facts.loss_inputs
-        where = here()[0]
+        where = here()
         if where not in seen and len(seen) >= MOST:
             return
         facts = seen.setdefault(where, LossInputFacts(name))

@@ -114,7 +114,7 @@ class Recorder:
         self.scale: float | None = None
         self.on_tick: list[Callable[[], None]] = []
         self.root_of: Callable[[nn.Module], tuple[str, nn.Module]] = lambda m: (type(m).__name__, m)
-        self.on_inference: Callable[[bool], None] | None = None
+        self.look_away: Callable[[bool], None] = lambda begins: None
         self.namespace: dict[str, Any] = {}
         self.on_first_forward: Callable[[], None] | None = None
 
@@ -140,7 +140,6 @@ class Recorder:
         """Watch a model; ``name`` is put before its parameters' names, unless it is empty."""
         label = name or type(model).__name__
         self.models[label] = model
-        self.facts.models.append(label)
         self.facts.roots.append(label)
         prefix = f"{name}." if name else ""
         for path, module in model.named_modules():
@@ -165,6 +164,7 @@ class Recorder:
             facts.trainable = param.requires_grad
             tracked = self.tracked[id(param)] = Tracked(param, facts)
             self.facts.params.append(facts)
+            self.facts.leaves.pop(id(param), None)  # it was nobody's until now
             self._listen(tracked)
         elif tracked.facts.owner is None and owner is not None:
             tracked.facts.name, tracked.facts.owner = name, owner
@@ -265,7 +265,6 @@ class Recorder:
             gone = {id(m) for m in self.models.pop(name).modules()}
             owners = {f.name for key, (_, f) in self.modules.items() if key in gone}
             facts.params = [p for p in facts.params if p.owner not in owners]
-            facts.models.remove(name)
             facts.roots.remove(name)
             for owner in owners:
                 facts.modules.pop(owner, None)

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Sequence
 
 from course.clinic.facts import Facts
-from course.clinic.finding import Finding
+from course.clinic.finding import SEVERITIES, Finding
+from course.clinic.signs.words import count
 
 __all__ = ["html", "text"]
 
@@ -18,11 +19,10 @@ def headline(findings: Sequence[Finding], facts: Facts) -> str:
     """Say in one line what was watched and how much was found."""
     size = sum(p.numel for p in facts.params)
     who = ", ".join(dict.fromkeys(o.name for o in facts.optimizers)) or "no optimizer"
-    what = ", ".join(facts.models) or "no model"
-    steps = "1 step" if facts.steps == 1 else f"{facts.steps} steps"
-    watched = f"{steps} of {who} on {what} ({size:,} values)"
-    counts = {name: sum(f.severity == name for f in findings) for name in ("error", "warning", "note")}
-    said = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
+    what = ", ".join(facts.roots) or "no model"
+    watched = f"{count(facts.steps, 'step')} of {who} on {what} ({size:,} values)"
+    counts = {name: sum(f.severity == name for f in findings) for name in SEVERITIES}
+    said = ", ".join(count(n, name) for name, n in counts.items() if n)
     if facts.trouble and not said:
         if facts.blind:
             return f"clinic: could not look at {watched}: {facts.trouble[0]}"
@@ -40,9 +40,14 @@ def text(findings: Sequence[Finding], facts: Facts) -> str:
         lines += _wrapped(one.evidence)
         lines.append(f"    fix: {one.fix}")
         lines.append(f"    lesson {one.lesson:02d}")
-    if findings or not facts.blind:
-        lines += [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_stumbles(findings, facts)])
+
+
+def _stumbles(findings: Sequence[Finding], facts: Facts) -> list[str]:
+    """Tell the clinic's own errors, unless the headline does."""
+    if facts.blind and not findings:
+        return []
+    return [f"the clinic itself stumbled: {problem}" for problem in facts.trouble]
 
 
 def _wrapped(paragraph: str) -> list[str]:
@@ -57,4 +62,5 @@ def html(findings: Sequence[Finding], facts: Facts) -> str:
         f"<code>{escaping.escape(one.fix)}</code> (lesson {one.lesson:02d})</td></tr>"
         for one in findings
     )
-    return f"<p>{escaping.escape(headline(findings, facts))}</p><table>{rows}</table>"
+    stumbles = "".join(f"<p>{escaping.escape(line)}</p>" for line in _stumbles(findings, facts))
+    return f"<p>{escaping.escape(headline(findings, facts))}</p><table>{rows}</table>{stumbles}"

@@ -11,9 +11,7 @@ from types import FrameType, TracebackType
 
 import torch
 
-__all__ = ["Site", "here", "outside", "raised_at"]
-
-Site = tuple[str, str]  # "train.py:12" and the text of that line
+__all__ = ["here", "here_with_code", "outside", "raised_at"]
 
 _INSIDE = (
     os.path.dirname(torch.__file__) + os.sep,
@@ -22,7 +20,6 @@ _INSIDE = (
     warnings.__file__,
     "<frozen",
 )
-NOWHERE: Site = ("", "")
 
 
 def outside() -> FrameType | None:
@@ -33,25 +30,33 @@ def outside() -> FrameType | None:
     return frame
 
 
-def here() -> Site:
-    """Return the line that is running now."""
+def here() -> str:
+    """Return the line that is running now: ``train.py:12``; "" where none of the user's is."""
     frame = outside()
-    return NOWHERE if frame is None else _site(frame.f_code.co_filename, frame.f_lineno)
+    return "" if frame is None else _place(frame.f_code.co_filename, frame.f_lineno)
 
 
-def raised_at(traceback: TracebackType | None) -> Site:
+def here_with_code() -> tuple[str, str]:
+    """Return the line that is running now, and its text."""
+    frame = outside()
+    if frame is None:
+        return "", ""
+    filename, line = frame.f_code.co_filename, frame.f_lineno
+    return _place(filename, line), linecache.getline(filename, line).strip()
+
+
+def raised_at(traceback: TracebackType | None) -> str:
     """Return the innermost line of the user's code in a traceback."""
-    found = NOWHERE
+    found = ""
     while traceback is not None:
         name = traceback.tb_frame.f_code.co_filename
         if not name.startswith(_INSIDE):
-            found = _site(name, traceback.tb_lineno)
+            found = _place(name, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
 
 
-def _site(filename: str, line: int) -> Site:
-    code = linecache.getline(filename, line).strip()
+def _place(filename: str, line: int) -> str:
     if "ipykernel" in filename or filename.startswith("<ipython"):
-        return f"line {line} of the cell", code
-    return f"{os.path.basename(filename)}:{line}", code
+        return f"line {line} of the cell"
+    return f"{os.path.basename(filename)}:{line}"

@@ -48,28 +48,29 @@ class Steps:
         """Look at what the step is about to use."""
         recorder = self.recorder
         watched = recorder.optimizers.get(id(optimizer)) or self._newcomer(optimizer)
-        if watched is None or any(w.in_step for w in recorder.order):
+        if watched is None or recorder.stepping:
             return
         watched.in_step = True
         watched.closure = (len(args) > 1 and callable(args[1])) or callable(kwargs.get("closure"))
         facts = watched.facts
         if facts.steps == 0:
             _count_early(watched)
-            facts.stepped_at, facts.first_turn = here()[0], recorder.facts.steps + 1
+            facts.stepped_at, facts.first_turn = here(), recorder.facts.steps + 1
         _read_rates(watched)
-        with torch.no_grad():
-            if watched.deep or on_cpu(watched):
-                compare_witness(watched)
-            if not watched.closure:
-                _read_gradients(recorder, watched)
-            if watched.deep:
-                watched.before = [_some(t.param).clone() for t in watched.tracked]
+        if watched.deep or on_cpu(watched):
+            compare_witness(watched)
+        if not watched.closure:
+            _read_gradients(recorder, watched)
+        if watched.deep:
+            watched.before = [_some(t.param).clone() for t in watched.tracked]
+        if not watched.closure and type(optimizer).__module__.startswith("torch.optim."):
+            recorder.look_away(True)  # it runs nothing of the user's
 
     def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
         """Take in an optimizer that turns out to hold a watched parameter."""
         known = self.recorder.tracked
         if any(id(p) in known for group in optimizer.param_groups for p in group["params"]):
-            if any(w.in_step for w in self.recorder.order):
+            if self.recorder.stepping:
                 return None  # it works inside another, which is watched
             return self.recorder.adopt_optimizer(optimizer)
         return None
@@ -81,16 +82,16 @@ class Steps:
         if watched is None or not watched.in_step:
             return
         watched.in_step = False
+        self.recorder.look_away(False)
         facts = watched.facts
         facts.closure = facts.closure or watched.closure
         try:
-            with torch.no_grad():
-                if watched.closure:
-                    _read_gradients(self.recorder, watched)
-                if watched.before:
-                    _read_updates(watched)
-                if watched.deep or on_cpu(watched):
-                    take_witness(watched)
+            if watched.closure:
+                _read_gradients(self.recorder, watched)
+            if watched.before:
+                _read_updates(watched)
+            if watched.deep or on_cpu(watched):
+                take_witness(watched)
         finally:
             self._count(watched)
 
@@ -138,17 +139,17 @@ def _read_rates(watched: WatchedOptimizer) -> None:
 
 def _read_gradients(recorder: Recorder, watched: WatchedOptimizer) -> None:
     facts, step = watched.facts, watched.next_step
-    held = [(t, t.param.grad) for t in watched.tracked if t.param.grad is not None]
+    held = [(t, g) for t in watched.tracked if (g := t.param.grad) is not None]
     fresh = any(t.fresh for t in watched.tracked)  # since any optimizer's last step
     facts.fed += fresh
     if not held:
         facts.empty += 1
         facts.wiped += fresh
     elif watched.deep:
-        _read_norms(recorder, watched, [(t, dense(g)) for t, g in held if g is not None], step)
+        _read_norms(recorder, watched, [(t, dense(g)) for t, g in held], step)
     elif facts.bad_gradient is None and on_cpu(watched):
         # Whatever is not finite flows back into the first layers, as a rule: their smallest will show it.
-        ends = [g for _, g in (held[-1], held[min(1, len(held) - 1)]) if g is not None]
+        ends = held[-1][1], held[min(1, len(held) - 1)][1]
         small = [g for g in ends if g.numel() <= SMALL and not g.is_sparse]
         if not all(is_finite(g.detach()) for g in small):
             _find_bad_gradient(watched, step)
@@ -202,8 +203,8 @@ def _find_bad_gradient(watched: WatchedOptimizer, step: int) -> None:
     for tracked in watched.tracked:
         gradient = tracked.param.grad
         if gradient is not None and not is_finite(dense(gradient)):
-            tracked.facts.bad_gradient = step
-            watched.facts.bad_gradient = watched.facts.bad_gradient or (step, tracked.facts.name)
+            watched.facts.bad_gradient = (step, tracked.facts.name)
+            return
 
 
 def _some(value: torch.Tensor) -> torch.Tensor:
@@ -239,8 +240,9 @@ def _read_update(
     moved = now - before
     numbers = [norm(before), norm(moved)]
     if param.grad is not None:
-        pulled = _some(param.grad) != 0
-        numbers += [n.sum().to(numbers[0].dtype) for n in (pulled, pulled & (moved == 0))]
+        gradient = _some(param.grad)
+        counts = gradient.count_nonzero(), gradient.logical_and(moved).count_nonzero()
+        numbers += [n.to(numbers[0].dtype) for n in counts]
     whole = math.sqrt(facts.numel / now.numel())
     weight, update, *rest = as_floats(numbers)
     weight, update = weight * whole, update * whole
@@ -254,9 +256,9 @@ def _read_update(
     facts.zero += pull == 0
     facts.moved_without += pull == 0 and update > 0
     facts.residue += tracked.residue
-    pulled_count, kept_count = rest
-    if pulled_count and not watched.closure:
-        facts.lost.add(step, kept_count / pulled_count)
+    pulled, moved_too = rest
+    if pulled and not watched.closure:
+        facts.lost.add(step, (pulled - moved_too) / pulled)
         rate = float(watched.optimizer.param_groups[facts.listed[0][1]].get("lr", math.nan))
         rms = pull / math.sqrt(facts.numel)
         facts.expected.add(step, rate if watched.facts.adaptive else rate * rms)

@@ -77,8 +77,10 @@ class LossTrace(Trace):
 
     @property
     def change(self) -> float:
-        """How much the loss changed from early to late, as a fraction of early: -0.3 is 30 % down; NaN:"
-        " too few."""
+        """How much the loss changed from early to late, as a fraction of early; NaN where there are too few.
+
+        -0.3 is 30 % down.
+        """
         if not self._early or self.count < SHORT:
             return math.nan
         return (self.late - self.early) / max(abs(self.early), 1e-12)

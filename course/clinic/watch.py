@@ -166,7 +166,7 @@ class Exam:
         _open.remove(self)
         explained = isinstance(error, Exception)
         if explained and error is not None:
-            self.facts.error = (type(error).__name__, str(error), " ".join(raised_at(traceback)[:1]))
+            self.facts.error = (type(error).__name__, str(error), raised_at(traceback))
         self._findings = diagnose(self.facts, self._ignore)
         self._state = "closed"
         if explained and error is not None and self._findings:

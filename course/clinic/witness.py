@@ -7,7 +7,7 @@ import torch
 
 from course.clinic.recorder import Tracked, WatchedOptimizer
 
-__all__ = ["Witness", "compare_witness", "on_cpu", "take_witness"]
+__all__ = ["compare_witness", "on_cpu", "take_witness"]
 
 WITNESSES, SAMPLES = 24, 16
 
@@ -79,17 +79,14 @@ def take_witness(watched: WatchedOptimizer) -> None:
 
 def compare_witness(watched: WatchedOptimizer) -> None:
     """Compare what a step finds with what the last one has left behind."""
-    written = reverted = False
+    reverted = False
     for witness in _witnesses(watched):
         now = witness.read()
-        if now and witness.after and now != witness.after:
-            written = True
-            if witness.is_setback(now):
-                reverted = True
-                watched.facts.written_what = witness.tracked.facts.name
+        if now and witness.after and now != witness.after and witness.is_setback(now):
+            reverted = True
+            watched.facts.written_what = witness.tracked.facts.name
         witness.start = witness.start or now
         witness.before = now
     if watched.facts.steps:
         watched.facts.pairs += 1
-        watched.facts.written += written
         watched.facts.reverted += reverted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -101,50 +101,73 @@ def missing_reference(model: Any, optimizer: Any) -> list[str]:
     return [n for n, p in model.named_parameters() if p.requires_grad and all(p is not q for q in held)]
 
 
+class _Setup(NamedTuple):
+    """A model, the parameter groups of its optimizer, and what becomes of the model after that."""
+
+    model: Callable[[], Any]
+    groups: Callable[[Any], list[list[Any]]]
+    then: Callable[[Any], None] = lambda model: None
+
+
 def _two_layers() -> Any:
     return nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
 
 
-def _ward() -> dict[str, tuple[Any, list[Any]]]:
-    """Return models by name, each with the groups of its optimizer."""
-    made: dict[str, tuple[Any, list[Any]]] = {}
-    model = nn.Linear(2, 1)
-    made["everything is held"] = model, [list(model.parameters())]
-    model = nn.Linear(2, 1)
-    made["a bias is missing"] = model, [[model.weight]]
-    model = _two_layers()
-    made["the first layer is missing"] = model, [list(model[1].parameters())]
-    model = _two_layers()
-    made["a layer in the middle is missing"] = model, [[model[0].weight, model[1].bias]]
-    model = _two_layers()
-    made["two groups"] = model, [[model[0].weight, model[1].weight], [model[0].bias]]
+def _biases_of_zero() -> Any:
     model = _two_layers()
     for layer in model:
         nn.init.zeros_(layer.bias)
-    made["two biases of zero"] = model, [[model[0].weight, model[0].bias, model[1].weight]]
-    model = _two_layers()
-    old = list(model.parameters())
-    model[1] = nn.Linear(2, 2)
-    made["a new head"] = model, [old]
+    return model
+
+
+def _after_backward() -> Any:
     model = _two_layers()
     model(torch.ones(1, 2)).sum().backward()
-    made["gradients everywhere"] = model, [list(model[0].parameters())]
+    return model
+
+
+def _frozen() -> Any:
     model = _two_layers()
     model[0].requires_grad_(False)
-    made["a frozen layer"] = model, [[model[1].weight]]
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
-    made["the last of two unlike layers is missing"] = model, [list(model[0].parameters())]
-    model = nn.Linear(2, 2)
-    old = list(model.parameters())
+    return model
+
+
+def _tied() -> Any:
+    model = _two_layers()
+    model[1].weight = model[0].weight
+    return model
+
+
+def _whole(model: Any) -> list[list[Any]]:
+    return [list(model.parameters())]
+
+
+def _give_new_head(model: Any) -> None:
+    model[1] = nn.Linear(2, 2)
+
+
+def _wrap_anew(model: Any) -> None:
     model.weight = nn.Parameter(model.weight.data)
-    made["a weight wrapped anew"] = model, [old]
-    model = _two_layers()
-    model[1].weight = model[0].weight
-    made["a tied weight that is missing"] = model, [[model[0].bias, model[1].bias]]
-    model = _two_layers()
-    model[1].weight = model[0].weight
-    made["a tied weight that is held"] = model, [list(model.parameters())]
-    return made
+
+
+# In the order of the cases; functions throughout, so that the catalogue does not load PyTorch.
+_WARD = {
+    "everything is held": _Setup(lambda: nn.Linear(2, 1), _whole),
+    "a bias is missing": _Setup(lambda: nn.Linear(2, 1), lambda m: [[m.weight]]),
+    "the first layer is missing": _Setup(_two_layers, lambda m: _whole(m[1])),
+    "the last of two unlike layers is missing": _Setup(
+        lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), lambda m: _whole(m[0])
+    ),
+    "a layer in the middle is missing": _Setup(_two_layers, lambda m: [[m[0].weight, m[1].bias]]),
+    "two groups": _Setup(_two_layers, lambda m: [[m[0].weight, m[1].weight], [m[0].bias]]),
+    "a new head": _Setup(_two_layers, _whole, _give_new_head),
+    "gradients everywhere": _Setup(_after_backward, lambda m: _whole(m[0])),
+    "two biases of zero": _Setup(_biases_of_zero, lambda m: [[m[0].weight, m[0].bias, m[1].weight]]),
+    "a frozen layer": _Setup(_frozen, lambda m: [[m[1].weight]]),
+    "a weight wrapped anew": _Setup(lambda: nn.Linear(2, 2), _whole, _wrap_anew),
+    "a tied weight that is missing": _Setup(_tied, lambda m: [[m[0].bias, m[1].bias]]),
+    "a tied weight that is held": _Setup(_tied, _whole),
+}
 
 
 def _asked(answer: Callable[..., Any], model: Any, optimizer: Any) -> Any:
@@ -165,8 +188,10 @@ def drive_missing(answer: Callable[..., Any], case: Case, out: Outcome) -> None:
     """Run an answer on a model and its optimizer; write down which parameters it names."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, groups = _ward()[case.inputs["model"]]
-    optimizer = torch.optim.SGD([{"params": group} for group in groups], lr=0.1)
+        setup = _WARD[case.inputs["model"]]
+        model = setup.model()
+        optimizer = torch.optim.SGD([{"params": group} for group in setup.groups(model)], lr=0.1)
+        setup.then(model)
     flags = [p.requires_grad for p in model.parameters()]
     result = _asked(answer, model, optimizer)
     if isinstance(result, str) or not isinstance(result, list | tuple | set):
@@ -193,23 +218,6 @@ def missing_cases() -> Iterator[Case]:
     for name in _WARD:
         yield Case(name, {"model": name}, "edges" if any(word in name for word in edges) else "formula")
 
-
-# The names of the models, in order: asking `_ward` for them would load PyTorch with the catalogue.
-_WARD = (
-    "everything is held",
-    "a bias is missing",
-    "the first layer is missing",
-    "the last of two unlike layers is missing",
-    "a layer in the middle is missing",
-    "two groups",
-    "a new head",
-    "gradients everywhere",
-    "two biases of zero",
-    "a frozen layer",
-    "a weight wrapped anew",
-    "a tied weight that is missing",
-    "a tied weight that is held",
-)
 
 TOOLS = (
     Exercise(

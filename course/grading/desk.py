@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import html
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, ClassVar
 
 from course.exercises import ALL, Exercise, find, store
 from course.grading.judge import attempted, judge
@@ -153,6 +154,7 @@ class Progress:
     """The state of every exercise: ``(lesson, exercise, state, score, points, checks, hints)``."""
 
     rows: tuple[tuple[str, str, str, int, int, int, int], ...]
+    _head: ClassVar = ("lesson", "exercise", "state", "points", "checks", "hints")
 
     @property
     def passed(self) -> int:
@@ -160,17 +162,13 @@ class Progress:
         return sum(row[2] == "solved" for row in self.rows)
 
     def __repr__(self) -> str:
-        head = ("lesson", "exercise", "state", "points", "checks", "hints")
-        table = [head, *(self._cells(row) for row in self.rows)]
-        width = [max(len(line[i]) for line in table) for i in range(len(head))]
+        table = [self._head, *(self._cells(row) for row in self.rows)]
+        width = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, width, strict=True)).rstrip() for line in table]
         return "\n".join([*lines, "", self._sum()])
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th style='text-align:left'>{h}</th>"
-            for h in ("lesson", "exercise", "state", "points", "checks", "hints")
-        )
+        head = "".join(f"<th style='text-align:left'>{h}</th>" for h in self._head)
         body = "".join(
             "<tr>"
             + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in self._cells(row))
@@ -240,8 +238,6 @@ def _exercise_of(answer: Any, caller: str) -> Exercise:
 
 def _notebook_shell() -> Any:
     """Return the running IPython kernel's shell, or None outside a notebook."""
-    import sys
-
     if "IPython" not in sys.modules:
         return None
     shell = sys.modules["IPython"].get_ipython()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -37,8 +37,8 @@ class _Trial:
 
 
 @dataclass
-class _Failure:
-    """The first case that an answer fails: what it did there, what differs, what else is wrong.
+class _Judged:
+    """One case: what an answer did there, what differs, what else is wrong.
 
     ``factor`` is the name of the factor by which it differs, where all cases agree on one.
     """
@@ -47,7 +47,12 @@ class _Failure:
     got: Outcome
     different: Difference | None
     faults: list[tuple[int, str]]
-    factor: str | None
+    factor: str | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the values are not the right ones, or not all there."""
+        return bool(self.got.error or self.got.stopped or self.different)
 
 
 def judge(exercise: Exercise, answer: Answer) -> Verdict:
@@ -58,17 +63,18 @@ def judge(exercise: Exercise, answer: Answer) -> Verdict:
     trial = _try(exercise, answer)
     if trial.outcomes and isinstance(trial.outcomes[0].error, NotImplementedError):
         return Verdict(exercise.name, "not attempted", 0, exercise.points, nudge=_where_to_begin(exercise))
-    score = _score(exercise, trial)
+    judged = _compare(exercise, trial.outcomes)
+    score = _score(exercise, judged, finished=trial.ran_out is None)
     if trial.ran_out:
         return _too_long(exercise, answer, trial, score)
-    failure = _first_failure(exercise, trial.outcomes)
+    failure = _first_failure(judged)
     if failure is None:
         return Verdict(exercise.name, "passed", score, exercise.points)
     if failure.got.error:
         return _raised(exercise, answer, failure.case, failure.got.error, score)
     slip = _recognize(exercise, trial.outcomes)
     if slip:
-        return _slipped(exercise, slip, _plainest(exercise, trial.outcomes) or failure, score)
+        return _slipped(exercise, slip, _plainest(judged) or failure, score)
     return _unnamed(exercise, answer, failure, score)
 
 
@@ -104,14 +110,21 @@ def _run(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
         return Outcome(error=error)
 
 
-def _score(exercise: Exercise, trial: _Trial) -> int:
+def _compare(exercise: Exercise, outcomes: list[Outcome]) -> list[_Judged]:
+    """Compare the outcomes, of all cases or of the first, with the reference's."""
+    return [
+        _Judged(case, got, first_difference(exercise, case, got, want), soft_faults(got, want))
+        for case, got, want in zip(exercise.cases, outcomes, exercise.expected, strict=False)
+    ]
+
+
+def _score(exercise: Exercise, judged: list[_Judged], *, finished: bool) -> int:
     """Add up the parts in which every case is right. Without the formula, nothing counts."""
-    lost = {"clean"} if trial.ran_out else set()
-    outcomes = trial.outcomes + [None] * (len(exercise.cases) - len(trial.outcomes))
-    for case, got, want in zip(exercise.cases, outcomes, exercise.expected, strict=True):
-        if got is None or got.error or got.stopped or first_difference(exercise, case, got, want):
-            lost.add(case.part)
-        elif soft_faults(got, want):
+    lost = {case.part for case in exercise.cases[len(judged) :]} | (set() if finished else {"clean"})
+    for one in judged:
+        if one.wrong:
+            lost.add(one.case.part)
+        elif one.faults:
             lost.add("clean")
     return 0 if "formula" in lost else sum(p for part, p in exercise.parts.items() if part not in lost)
 
@@ -123,24 +136,19 @@ def _slip_outcomes(name: str, index: int) -> tuple[Outcome, ...]:
         return tuple(exercise.run(exercise.slips[index].answer, case) for case in exercise.cases)
 
 
-def _plainest(exercise: Exercise, outcomes: list[Outcome]) -> _Failure | None:
-    """Return the first case whose values part by more than a rounding might, or None."""
-    triples = zip(exercise.cases, outcomes, exercise.expected, strict=True)
-    found = [(got, d) for case, got, want in triples if (d := first_difference(exercise, case, got, want))]
-    if not found or not found[0][1].tiny:
+def _plainest(judged: list[_Judged]) -> _Judged | None:
+    """Return the first case whose values part by more than a rounding might, or None if that is the first."""
+    tiny = [(one, one.different.tiny) for one in judged if one.different]
+    if not tiny or not tiny[0][1]:
         return None
-    return next((_Failure(d.case, got, d, [], None) for got, d in found if not d.tiny), None)
+    return next((one for one, is_tiny in tiny if not is_tiny), None)
 
 
-def _first_failure(exercise: Exercise, outcomes: list[Outcome]) -> _Failure | None:
-    triples = list(zip(exercise.cases, outcomes, exercise.expected, strict=True))
-    differences = [d for case, got, want in triples if (d := first_difference(exercise, case, got, want))]
-    for case, got, want in triples:
-        different, faults = first_difference(exercise, case, got, want), soft_faults(got, want)
-        if got.error or got.stopped or different or faults:
-            factor = name_of_factor(differences) if different else None
-            return _Failure(case, got, different, faults, factor)
-    return None
+def _first_failure(judged: list[_Judged]) -> _Judged | None:
+    failure = next((one for one in judged if one.wrong or one.faults), None)
+    if failure is None or failure.different is None:
+        return failure
+    return replace(failure, factor=name_of_factor([one.different for one in judged if one.different]))
 
 
 def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
@@ -162,7 +170,7 @@ def _recognize(exercise: Exercise, outcomes: list[Outcome]) -> Slip | None:
     return None
 
 
-def _slipped(exercise: Exercise, slip: Slip, failure: _Failure, score: int) -> Verdict:
+def _slipped(exercise: Exercise, slip: Slip, failure: _Judged, score: int) -> Verdict:
     evidence = _setting(failure.case)
     if failure.different and not failure.got.stopped:
         evidence = _evidence(exercise, failure.different, failure.factor)
@@ -173,7 +181,7 @@ def _slipped(exercise: Exercise, slip: Slip, failure: _Failure, score: int) -> V
     )
 
 
-def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) -> Verdict:
+def _unnamed(exercise: Exercise, answer: Answer, failure: _Judged, score: int) -> Verdict:
     """Tell a mistake that has no name by the smallest case that shows it."""
     got, different = failure.got, failure.different
     if different and not got.stopped:
@@ -181,9 +189,10 @@ def _unnamed(exercise: Exercise, answer: Answer, failure: _Failure, score: int) 
         different = _again(exercise, answer, small) or different
         what = exercise.meaning.get(different.name, different.name)
         named = f"{different.name}, {what}," if what != different.name else different.name
-        because = f": that is {failure.factor}" if failure.factor else ""
         perhaps = ": a rounding, or a small term too many" if different.tiny else ""
-        message = f"{named} {different.factor}{_at(exercise, different.step)}{because}{perhaps}."
+        message = (
+            f"{named} {different.factor}{_at(exercise, different.step)}{_because(failure.factor)}{perhaps}."
+        )
         return _failed(exercise, score, message=message, evidence=_evidence(exercise, different, None))
     step, text = (got.stopped.step, got.stopped.message) if got.stopped else failure.faults[0]
     opening = text[0].upper() + text[1:] if text.startswith("your ") else text
@@ -256,13 +265,16 @@ def _setting(case: Case) -> tuple[tuple[str, str], ...]:
 
 
 def _evidence(exercise: Exercise, different: Difference, factor: str | None) -> tuple[tuple[str, str], ...]:
-    because = f": that is {factor}" if factor else ""
     return (
         *_setting(different.case),
         (f"yours{_at(exercise, different.step)}", f"{different.name} = {different.mine}"),
         ("expected", different.expected),
-        ("so it", different.factor + because),
+        ("so it", different.factor + _because(factor)),
     )
+
+
+def _because(factor: str | None) -> str:
+    return f": that is {factor}" if factor else ""
 
 
 def _at(exercise: Exercise, step: int) -> str:
@@ -272,11 +284,13 @@ def _at(exercise: Exercise, step: int) -> str:
 
 
 def _where_to_begin(exercise: Exercise) -> str:
-    how = f"Write {exercise.signature} in the cell above, run that cell, then this one."
-    return f'{how} hint("{exercise.name}") gives a hint.'
+    return f"Write {exercise.signature} in the cell above, run that cell, then this one. {_offer(exercise)}"
 
 
-def _failed(exercise: Exercise, score: int, **more: Any) -> Verdict:
-    more.setdefault("nudge", "")
-    more["nudge"] = f'{more["nudge"]} hint("{exercise.name}") gives a hint.'.strip()
-    return Verdict(exercise.name, "failed", score, exercise.points, **more)
+def _offer(exercise: Exercise) -> str:
+    return f'hint("{exercise.name}") gives a hint.'
+
+
+def _failed(exercise: Exercise, score: int, nudge: str = "", **more: Any) -> Verdict:
+    nudge = f"{nudge} {_offer(exercise)}".strip()
+    return Verdict(exercise.name, "failed", score, exercise.points, nudge=nudge, **more)

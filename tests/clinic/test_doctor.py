@@ -149,6 +149,12 @@ def test_endless_script_stops_after_seconds(
     assert "20 steps of SGD" in out
 
 
+def test_one_step_is_one_step(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = doctor(capsys, "--steps", "1", write(tmp_path, ENDLESS))
+    assert (code, err) == (0, "course doctor: stopped after 1 step, as asked\n")
+    assert out == "clinic: nothing found in 1 step of SGD on model (4 values)\n"
+
+
 def test_crash_in_the_loop_is_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     script = write(tmp_path, HEALTHY.replace("loss.backward()", "loss.detach().backward()"))
     code, out, err = doctor(capsys, script)
@@ -206,3 +212,22 @@ def test_tensors_without_a_model_have_their_names(tmp_path: Path) -> None:
     (first,) = examine(write(tmp_path, text)).findings
     assert (first.code, first.where) == ("detached", "b, cut at train.py:9")
     assert examine(write(tmp_path, text.replace("b.detach()", "b"))).findings == []
+
+
+def test_tensors_that_had_gradients_before_their_optimizer_was_made_are_held(tmp_path: Path) -> None:
+    text = """
+        import torch
+        torch.manual_seed(0)
+        w = torch.zeros(3, requires_grad=True)
+        x = torch.randn(40, 3)
+        y = x.sum(1)
+        for _ in range(2):
+            ((x @ w - y) ** 2).mean().backward()
+        optimizer = torch.optim.SGD([w], lr=0.1)
+        for _ in range(6):
+            loss = ((x @ w - y) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    """
+    assert examine(write(tmp_path, text)).findings == []

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.overrides import _get_current_function_mode
 
 from course import clinic
 from course.clinic.doctor import examine
@@ -81,6 +83,14 @@ def test_where_something_was_looked_at_it_says_that_it_stumbled(
     assert out.count("the clinic itself stumbled: after: ArithmeticError: a bug of ours") == 1
 
 
+def test_card_tells_of_a_stumble_as_the_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course.clinic.steps.take_witness", stumble)
+    exam = examine(write(tmp_path, HEALTHY)).exam
+    line = "the clinic itself stumbled: after: ArithmeticError: a bug of ours"
+    assert exam.text.splitlines()[1:] == [line]
+    assert exam._repr_html_().count(f"<p>{line}</p>") == 1
+
+
 def test_warnings_of_torch_are_shown_at_the_line_of_the_script() -> None:
     script = PATIENTS / "target_as_a_column.py"
     shown = warnings.showwarning
@@ -101,3 +111,38 @@ def test_what_replaces_showwarning_meanwhile_stays(monkeypatch: pytest.MonkeyPat
     with clinic.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), quiet=True):
         warnings.showwarning = stumble
     assert warnings.showwarning is stumble
+
+
+class Own(torch.optim.SGD):
+    """Somebody's own optimizer: what its step does is not known."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "closure", "seen"),
+    [
+        (torch.optim.SGD, False, False),
+        (torch.optim.AdamW, False, False),
+        (torch.optim.SGD, True, True),
+        (Own, False, True),
+    ],
+)
+def test_only_steps_that_run_nothing_of_the_users_go_unseen(kind: Any, closure: bool, seen: bool) -> None:
+    model = nn.Linear(4, 1)
+    optimizer = kind(model.parameters(), lr=1e-3)
+    modes: list[Any] = []
+    optimizer.register_step_post_hook(lambda *_: modes.append(_get_current_function_mode()))
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = F.mse_loss(model(torch.ones(6, 4)), torch.zeros(6, 1))
+        value.backward()
+        return value
+
+    with clinic.watch(model, optimizer, quiet=True) as exam:
+        for _ in range(3):
+            if not closure:
+                loss()
+            optimizer.step(*[loss] * closure)
+            assert _get_current_function_mode() is not None
+    assert [mode is not None for mode in modes] == [seen] * 3
+    assert (exam.facts.backwards, exam.facts.steps, exam.facts.trouble) == (3, 3, [])

@@ -10,7 +10,7 @@ from course.clinic.facts import Facts
 from course.clinic.finding import CODES, SEVERITIES, Finding
 from course.clinic.signs import history, losses, order, rates, scaling, schedules, signal, wiring
 
-__all__ = ["EXPLAINS", "SIGNS", "diagnose"]
+__all__ = ["diagnose"]
 
 SIGNS: tuple[Callable[[Facts], list[Finding]], ...] = (
     history.non_scalar_loss,

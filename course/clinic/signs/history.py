@@ -66,10 +66,9 @@ def no_grad_mode(facts: Facts) -> list[Finding]:
     if blind:
         module = blind[0]
         evidence = (
-            f"{count(module.off, 'forward pass')} of {module.name} ran with gradients off, {module.on}"
-            f" with them"
-            " on; the loss has no graph."
-        ).replace("passs", "passes")
+            f"{count(module.off, 'forward pass')} of {module.name} ran with gradients off, {module.on} with"
+            " them on; the loss has no graph."
+        )
         where = facts.grad_off_at or module.name
     else:
         evidence = (

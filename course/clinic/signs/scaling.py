@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from course.clinic.facts import Facts
 from course.clinic.finding import Finding, Severity, finding
 from course.clinic.signs.words import figure, share, stepped
@@ -70,6 +72,4 @@ def clip_too_tight(facts: Facts) -> list[Finding]:
 
 
 def _decade(value: float) -> float:
-    import math
-
     return math.log10(value) if value > 0 else 0.0

@@ -200,7 +200,7 @@ def non_finite(facts: Facts) -> list[Finding]:
         fix = "torch.log(p.clamp_min(1e-8)), or F.cross_entropy on the raw scores; no division by zero"
         events.append(((step, 2, 0), where, text, fix))
     for optimizer in facts.optimizers:
-        if optimizer.bad_gradient is not None and not _scaled_away(facts):
+        if optimizer.bad_gradient is not None and facts.scaler is None:
             step, name = optimizer.bad_gradient
             text = (
                 "the loss was finite, its gradient was not (a root or a norm at zero, a division, an"
@@ -228,10 +228,6 @@ def _module_text(name: str, why: str) -> tuple[str, str]:
         f"finite inputs, finite weights, but the output of {name} is not.",
         "torch.autograd.set_detect_anomaly(True)",
     )
-
-
-def _scaled_away(facts: Facts) -> bool:
-    return facts.scaler is not None
 
 
 def _ran_away(facts: Facts) -> bool:

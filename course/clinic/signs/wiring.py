@@ -29,7 +29,7 @@ def stale_optimizer(facts: Facts) -> list[Finding]:
     """The model, or a part of it, was replaced after the optimizer was made."""
     orphans, missing = _orphans(facts), _missing(facts)
     fix = "optimizer = Optimizer(model.parameters(), ...)  # again, after the last change to the model"
-    strangers = sorted({leaf.owner for leaf in facts.leaves.values() if leaf.owner and not leaf.listed})
+    strangers = sorted({leaf.owner for leaf in facts.leaves.values() if leaf.owner})
     idle = all(facts.modules[root].on == 0 for root in facts.roots)
     kinds = {facts.modules[root].kind for root in facts.roots}
     if strangers and idle and (facts.backwards or facts.steps):
@@ -58,9 +58,7 @@ def not_registered(facts: Facts) -> list[Finding]:
         return [_no_parameters(facts)]
     enough = min(2, facts.backwards)
     found = [
-        leaf
-        for leaf in facts.leaves.values()
-        if not (leaf.fed_in or leaf.listed or leaf.owner) and leaf.backwards >= enough
+        leaf for leaf in facts.leaves.values() if not (leaf.fed_in or leaf.owner) and leaf.backwards >= enough
     ]
     if not found:
         return []
@@ -97,8 +95,8 @@ def not_in_optimizer(facts: Facts) -> list[Finding]:
         return []
     total = sum(1 for p in facts.params if p.owner is not None and p.trainable)
     evidence = (
-        f"{len(missing)} of {count(total, 'parameter')} got up to {max(p.gradients for p in missing)}"
-        f" gradients,"
+        f"{len(missing)} of {count(total, 'parameter')} got up to"
+        f" {count(max(p.gradients for p in missing), 'gradient')},"
         f" and no optimizer holds them: they did not move in {count(facts.steps, 'step')}."
     )
     kinds = {o.name for o in facts.optimizers}

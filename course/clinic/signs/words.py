@@ -35,8 +35,13 @@ def share(part: float, whole: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write '1 step' or '2 steps'."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    """Write a number of things.
+
+    >>> count(1, "step"), count(2, "step"), count(0, "pass")
+    ('1 step', '2 steps', '0 passes')
+    """
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def names(items: Sequence[str], most: int = 3) -> str:
