@@ -72,6 +72,8 @@ class Forward:
             entry = self.recorder.modules.get(id(module))
         facts = None if entry is None else entry[1]
         if not self.stack:
+            if self.recorder.stepping:
+                self.recorder.resume()
             self.made_by.clear()
             self.active.clear()
         if not self.stack and not module.training and not torch.is_grad_enabled():

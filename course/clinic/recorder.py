@@ -75,7 +75,7 @@ class WatchedOptimizer:
         self.optimizer, self.facts = optimizer, facts
         self.tracked: list[Tracked] = []
         self.deep = True
-        self.in_step = False
+        self.in_step = self.alone = False  # alone: in a step that runs nothing of the user's
         self.closure = False
         self.hits = 0  # accumulations since the last step
         self.micro: dict[str, int] = {}
@@ -101,8 +101,7 @@ class Recorder:
         self.recorder = self
         self.facts = Facts()
         self.dynamic = dynamic  # take in models and optimizers as they come
-        self.busy = False
-        self.deep = True
+        self.busy, self.deep = False, True
         self.tracked: dict[int, Tracked] = {}
         self.modules: dict[int, tuple[nn.Module, ModuleFacts]] = {}
         self.models: dict[str, nn.Module] = {}
@@ -128,6 +127,13 @@ class Recorder:
     def stepping(self) -> bool:
         """Whether an optimizer is inside its step."""
         return any(watched.in_step for watched in self.order)
+
+    def resume(self) -> None:
+        """End each step that runs nothing of the user's: the user's code runs again, so it has raised."""
+        for watched in self.order:
+            if watched.in_step and watched.alone:
+                watched.in_step, watched.before = False, []
+                self.look_away(False)
 
     @property
     def closing(self) -> bool:

@@ -63,8 +63,9 @@ class Steps:
             _read_gradients(recorder, watched)
         if watched.deep:
             watched.before = [_some(t.param).clone() for t in watched.tracked]
-        if not watched.closure and type(optimizer).__module__.startswith("torch.optim."):
-            recorder.look_away(True)  # it runs nothing of the user's
+        watched.alone = not watched.closure and type(optimizer).__module__.startswith("torch.optim.")
+        if watched.alone:
+            recorder.look_away(True)
 
     def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
         """Take in an optimizer that turns out to hold a watched parameter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,19 @@ def test_only_steps_that_run_nothing_of_the_users_go_unseen(kind: Any, closure: 
             assert _get_current_function_mode() is not None
     assert [mode is not None for mode in modes] == [seen] * 3
     assert (exam.facts.backwards, exam.facts.steps, exam.facts.trouble) == (3, 3, [])
+
+
+def test_a_step_that_raises_does_not_blind_the_watch() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with clinic.watch(model, optimizer, quiet=True) as exam:
+        for step in range(10):
+            optimizer.zero_grad()
+            model(torch.ones(6, 4)).square().mean().backward()
+            if step == 4:
+                for p in model.parameters():
+                    p.grad = p.grad.to_sparse()
+            with contextlib.suppress(RuntimeError):  # Adam takes no sparse gradients
+                optimizer.step()
+    assert exam.facts.optimizers[0].steps == 9
+    assert exam.facts.backwards == 10
