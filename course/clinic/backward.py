@@ -36,6 +36,7 @@ class Backward:
         """Note what backward starts from."""
         recorder, facts = self.recorder, self.recorder.facts
         where = self.where = here()
+        self.forward.seen_backward |= bool(self.forward.stack)
         facts.backwards += 1
         self.hits = [w.hits for w in recorder.order]
         for watched in recorder.order:

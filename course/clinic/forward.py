@@ -36,7 +36,8 @@ class Forward:
         self.outputs_by: dict[int, ModuleFacts] = {}  # the same of the outputs, until the next are there
         self.active: dict[int, tuple[weakref.ref[torch.Tensor], UnitFacts]] = {}  # by activation functions
         self.count = 0
-        self.inferring = False
+        self.aside = False  # whether torch's calls go unseen until the model returns
+        self.seen_backward = False  # inside a model's own forward
         self.handles = [
             register_module_forward_pre_hook(self.enter),
             register_module_forward_hook(self.leave, with_kwargs=True, always_call=True),
@@ -76,9 +77,9 @@ class Forward:
                 self.recorder.resume()
             self.made_by.clear()
             self.active.clear()
-        if not self.stack and not module.training and not torch.is_grad_enabled():
-            self.inferring = True
-            self.recorder.look_away(True)
+            self.aside = self._says_nothing(module)
+            if self.aside:
+                self.recorder.look_away(True)
         self.stack.append((id(module), facts))
         if facts is None:
             return
@@ -91,6 +92,11 @@ class Forward:
                 self.count += 1
         else:
             facts.off += 1
+
+    def _says_nothing(self, module: nn.Module) -> bool:
+        """Whether the calls within a forward tell nothing: it evaluates, or only backward would be noted."""
+        evaluates = not module.training and not torch.is_grad_enabled()
+        return evaluates or not (self.recorder.deep or self.seen_backward)
 
     def _stranger(self, module: nn.Module) -> None:
         """Take in a model that is called for the first time, or note that it runs unwatched."""
@@ -124,8 +130,8 @@ class Forward:
             key, facts = self.stack.pop()
             if key == id(module):
                 break
-        if not self.stack and self.inferring:
-            self.inferring = False
+        if not self.stack and self.aside:
+            self.aside = False
             self.recorder.look_away(False)
         if facts is None or result is None or not torch.is_grad_enabled():
             return

@@ -163,3 +163,20 @@ def test_a_step_that_raises_does_not_blind_the_watch() -> None:
                 optimizer.step()
     assert exam.facts.optimizers[0].steps == 9
     assert exam.facts.backwards == 10
+
+
+def test_a_backward_within_a_forward_is_seen_at_every_step() -> None:
+    class Trains(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            loss = super().forward(x).square().mean()
+            loss.backward()
+            return loss.detach()
+
+    model = Trains(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with clinic.watch(model, optimizer, quiet=True) as exam:
+        for _ in range(10):
+            optimizer.zero_grad()
+            model(torch.ones(6, 4))
+            optimizer.step()
+    assert exam.facts.backwards == 10
