@@ -44,7 +44,6 @@ from course.exercises import find
 from course.microscope import look
 from course.rules import AdamW, HeavyBall
 from course.widgets import alt, staleness_map
-from course.widgets.models.staleness import factor
 from course.widgets.style import COLORS
 
 images, labels = load_digits()
@@ -462,7 +461,7 @@ def best_factor(delay, momentum):
     low, high = 0.0, 3 * library.largest_stable_lr(1.0, delay)
     for _ in range(5):
         rates = np.linspace(low, high, 16)
-        each = [max(factor(lr * h, delay, momentum) for h in (1.0, 0.1)) for lr in rates]
+        each = [max(library.long_run_factor(lr * h, delay, momentum) for h in (1.0, 0.1)) for lr in rates]
         at = int(np.argmin(each))
         low, high = rates[max(at - 1, 0)], rates[min(at + 1, 15)]
     return min(each)

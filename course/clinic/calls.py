@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ SPECIAL = {*BACKWARDS, UNSCALE, UPDATE_SCALE, SET_GRAD}
 
 
 class Calls(TorchFunctionMode):
-    """Sees every torch call that the user's code makes, and passes it on unchanged."""
+    """Sees the torch calls of the user's code, and passes them on unchanged; see :meth:`look_away`."""
 
     def __init__(self, recorder: Recorder, forward: Forward) -> None:
         super().__init__()
@@ -34,26 +35,27 @@ class Calls(TorchFunctionMode):
         self.flow = Flow(recorder, forward)
         self.backward = Backward(recorder, forward, self.flow)
         self.unscaled = False
-        self.away = False
+        self.away: int | None = None  # the thread that it stands aside in: modes are a thread's own
         recorder.look_away = self.look_away
 
     def look_away(self, begins: bool) -> None:
-        """Stand aside while a model is evaluated or torch's own optimizer steps, and come back after that.
+        """Stand aside while a model runs whose calls say nothing, and come back after that.
 
-        So torch can take its faster ways, and calls that say nothing cost nothing. Where another mode
-        stands in between, this one stays.
+        So torch can take its faster ways in an evaluation, and a forward at a step that is not deep costs
+        less. Where another mode stands in between, this one stays.
         """
-        if begins and not self.away and _get_current_function_mode() is self:
-            self.away = True
+        thread = threading.get_ident()
+        if begins and self.away is None and _get_current_function_mode() is self:
+            self.away = thread
             self.__exit__(None, None, None)
-        elif not begins and self.away:
-            self.away = False
+        elif not begins and self.away == thread:
+            self.away = None
             self.__enter__()
 
     def close(self) -> None:
         """Stop seeing calls; modes that were entered meanwhile, such as a default device, stay."""
         above = []
-        while not self.away and (top := _get_current_function_mode()) is not None:
+        while self.away is None and (top := _get_current_function_mode()) is not None:
             _pop_mode()
             if top is self:
                 break

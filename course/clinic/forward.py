@@ -6,6 +6,7 @@ during the watch is the same as without.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -24,20 +25,27 @@ from course.clinic.recorder import Recorder, quiet
 __all__ = ["Forward"]
 
 
+class _Calls(threading.local):
+    """The calls of modules that go on, of each thread its own."""
+
+    def __init__(self) -> None:
+        self.stack: list[tuple[int, ModuleFacts | None]] = []
+        self.aside = False  # whether torch's calls go unseen until the outermost returns
+
+
 class Forward:
     """Watches every module call."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.stack: list[tuple[int, ModuleFacts | None]] = []
+        self.calls = _Calls()
         self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.inputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.made_by: dict[int, ModuleFacts] = {}  # of this forward pass: which leaf gave a tensor
         self.outputs_by: dict[int, ModuleFacts] = {}  # the same of the outputs, until the next are there
         self.active: dict[int, tuple[weakref.ref[torch.Tensor], UnitFacts]] = {}  # by activation functions
         self.count = 0
-        self.aside = False  # whether torch's calls go unseen until the model returns
-        self.seen_backward = False  # inside a model's own forward
+        self.seen_backward = False  # whether one ever ran inside a forward
         self.handles = [
             register_module_forward_pre_hook(self.enter),
             register_module_forward_hook(self.leave, with_kwargs=True, always_call=True),
@@ -53,6 +61,11 @@ class Forward:
         self.made_by.clear()
         self.outputs_by.clear()
         self.active.clear()
+
+    @property
+    def stack(self) -> list[tuple[int, ModuleFacts | None]]:
+        """The modules that run in this thread, from the outermost on."""
+        return self.calls.stack
 
     @property
     def current(self) -> ModuleFacts | None:
@@ -73,12 +86,10 @@ class Forward:
             entry = self.recorder.modules.get(id(module))
         facts = None if entry is None else entry[1]
         if not self.stack:
-            if self.recorder.stepping:
-                self.recorder.resume()
             self.made_by.clear()
             self.active.clear()
-            self.aside = self._says_nothing(module)
-            if self.aside:
+            self.calls.aside = self._says_nothing(module)
+            if self.calls.aside:
                 self.recorder.look_away(True)
         self.stack.append((id(module), facts))
         if facts is None:
@@ -130,8 +141,8 @@ class Forward:
             key, facts = self.stack.pop()
             if key == id(module):
                 break
-        if not self.stack and self.aside:
-            self.aside = False
+        if not self.stack and self.calls.aside:
+            self.calls.aside = False
             self.recorder.look_away(False)
         if facts is None or result is None or not torch.is_grad_enabled():
             return

@@ -1,7 +1,8 @@
 """The recorder: which models and optimizers are watched, which step it is, and what is looked at in it.
 
-Values are read only in "deep" steps, at growing distances (1, 2, 3, 5, 8, 13, ...); between these only calls
-are counted. So the cost per step falls, and the memory does not grow with the steps.
+Values are read only in "deep" steps, at growing distances (1, 2, 3, 5, 8, 13, ...); between these only the
+calls of modules, backwards and steps are counted. So the cost per step falls, and the memory does not grow
+with the steps.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class WatchedOptimizer:
         self.optimizer, self.facts = optimizer, facts
         self.tracked: list[Tracked] = []
         self.deep = True
-        self.in_step = self.alone = False  # alone: in a step that runs nothing of the user's
+        self.in_step = False
         self.closure = False
         self.hits = 0  # accumulations since the last step
         self.micro: dict[str, int] = {}
@@ -127,13 +128,6 @@ class Recorder:
     def stepping(self) -> bool:
         """Whether an optimizer is inside its step."""
         return any(watched.in_step for watched in self.order)
-
-    def resume(self) -> None:
-        """End each step that runs nothing of the user's: the user's code runs again, so it has raised."""
-        for watched in self.order:
-            if watched.in_step and watched.alone:
-                watched.in_step, watched.before = False, []
-                self.look_away(False)
 
     @property
     def closing(self) -> bool:

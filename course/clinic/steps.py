@@ -63,9 +63,6 @@ class Steps:
             _read_gradients(recorder, watched)
         if watched.deep:
             watched.before = [_some(t.param).clone() for t in watched.tracked]
-        watched.alone = not watched.closure and type(optimizer).__module__.startswith("torch.optim.")
-        if watched.alone:
-            recorder.look_away(True)
 
     def _newcomer(self, optimizer: torch.optim.Optimizer) -> WatchedOptimizer | None:
         """Take in an optimizer that turns out to hold a watched parameter."""
@@ -83,7 +80,6 @@ class Steps:
         if watched is None or not watched.in_step:
             return
         watched.in_step = False
-        self.recorder.look_away(False)
         facts = watched.facts
         facts.closure = facts.closure or watched.closure
         try:

@@ -44,9 +44,10 @@ class FullyShard:
         self.comm, self.model, self.reshard, self.master = comm, model, reshard_after_forward, master
         self.naming = Naming(model.layers, frozen)
         self.units, self.fixed = self._make_units(True), self._make_units(False)
-        self.home = {name: unit for unit in (*self.units, *self.fixed) for name in unit.names}
-        rows = {id(unit): unit.flatten(self.naming.params) for unit in self.home.values()}
-        self.shards = {id(unit): own_block(unit, rows[id(unit)], comm.rank) for unit in self.home.values()}
+        every = (*self.units, *self.fixed)
+        self.home = {name: unit for unit in every for name in unit.names}
+        rows = {id(unit): unit.flatten(self.naming.params) for unit in every}
+        self.shards = {id(unit): own_block(unit, rows[id(unit)], comm.rank) for unit in every}
         self.blocks = [self.shards[id(unit)] for unit in self.units]
         if master is not None:
             self.blocks = [own_block(unit, rows[id(unit)], comm.rank, master) for unit in self.units]

@@ -17,7 +17,7 @@ import numpy as np
 
 from course.cluster.communicator import Communicator
 
-__all__ = ["hogwild", "largest_stable_lr", "stale_sgd"]
+__all__ = ["hogwild", "largest_stable_lr", "long_run_factor", "stale_sgd"]
 
 Gradient = Callable[[np.ndarray, int], np.ndarray]
 
@@ -41,6 +41,23 @@ def stale_sgd(gradient: Gradient, start: np.ndarray, lr: float, steps: int, dela
         path.append(path[-1] - lr * gradient(seen, t))
         past.append(path[-1])
     return np.stack(path)
+
+
+def long_run_factor(product: float, delay: int, momentum: float = 0.0) -> float:
+    """Return the factor per step along a direction, in the long run; at 1 and above it does not converge.
+
+    The largest modulus of the roots of ``z^(d+1) - (1 + momentum) z^d + momentum z^(d-1) + product``.
+
+    Args:
+        product: learning rate times curvature. delay: of the gradients, steps. momentum: a heavy ball's.
+
+    >>> [round(long_run_factor(product, delay), 6) for product, delay in ((0.5, 0), (1.0, 1), (0.25, 1))]
+    [0.5, 1.0, 0.5]
+    """
+    terms = np.zeros(max(delay, 1) + 2)
+    terms[:3] = 1, -1 - momentum, momentum
+    terms[1 + delay] += product
+    return float(np.abs(np.roots(terms)).max())
 
 
 def largest_stable_lr(curvature: float, delay: int) -> float:

@@ -81,7 +81,7 @@ class _Cluster:
         if following is None:
             self.failure = Deadlock(self.who_waits())
         elif following != rank:
-            self.batons[following].release()
+            _free(self.batons[following])
             self.batons[rank].acquire()
         self.waiting.pop(rank, None)
         if self.failure is not None:
@@ -105,7 +105,7 @@ class _Cluster:
             self.failure = Deadlock(self.who_waits())
             following = self.next_after(rank)
         if following is None:
-            self.done.release()
+            _free(self.done)
         else:
             _free(self.batons[following])
 
@@ -242,6 +242,8 @@ def simulate(
                 return
             except _Stopped:
                 continue
+            except BaseException as error:  # of the course's own: whoever waits for this rank must hear of it
+                cluster.failure = cluster.failure or error
 
     def play(rank: int) -> None:
         cluster.batons[rank].acquire()
@@ -297,8 +299,12 @@ def _carry_out(call: Call, link: _Link, array: Any, layout: str) -> Any:
 
 
 def _of_rank(rank: int, error: BaseException) -> RankError:
-    hint = "; ranks share no memory: copy what you change" if "read-only" in str(error) else ""
-    failure = RankError(rank, f"{type(error).__name__}: {error}{hint}")
+    try:
+        text = str(error)
+    except Exception as problem:  # it is a program's own class
+        text = f"(its text cannot be shown: {type(problem).__name__})"
+    hint = "; ranks share no memory: copy what you change" if "read-only" in text else ""
+    failure = RankError(rank, f"{type(error).__name__}: {text}{hint}")
     failure.__cause__ = error
     return failure
 

@@ -14,8 +14,8 @@ from course.arrays import is_array
 from course.cluster.communicator import Pending
 from course.cluster.schedules import Work, timeline
 from course.exercises.base import Case, Fault, Outcome, StopDriving, mutated
-from course.exercises.demands import kind_of, refuse_tensor
-from course.exercises.drive_cluster import on_ranks
+from course.exercises.demands import kind_of
+from course.exercises.drive_cluster import on_ranks, require_like
 
 __all__ = ["Stage", "order_of", "schedule", "stage"]
 
@@ -96,22 +96,21 @@ class _Saved:
 class _Sent(Pending):
     """A message on its way, which says when somebody waits for it."""
 
-    def __init__(self, pending: Pending, unwaited: set[int]) -> None:
-        self.pending, self.unwaited = pending, unwaited
-        unwaited.add(id(self))
+    def __init__(self, pending: Pending) -> None:
+        self.pending, self.waited = pending, False
 
     def wait(self) -> None:
-        self.unwaited.discard(id(self))
+        self.waited = True
         self.pending.wait()
 
 
-def _counting(comm: Any, log: list[_Sent], unwaited: set[int]) -> None:
+def _counting(comm: Any, sent: list[_Sent]) -> None:
     """Let ``comm.isend`` write down what it sends; a program must wait for all of it before it ends."""
     isend = comm.isend
 
     def counted(*args: Any, **kwargs: Any) -> Pending:
-        log.append(_Sent(isend(*args, **kwargs), unwaited))
-        return log[-1]
+        sent.append(_Sent(isend(*args, **kwargs)))
+        return sent[-1]
 
     comm.isend = counted
 
@@ -193,8 +192,7 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
         given = [x.copy() for x in inputs]
         works = list(plan[comm.rank])
         sent: list[_Sent] = []
-        unwaited: set[int] = set()
-        _counting(comm, sent, unwaited)
+        _counting(comm, sent)
         gradient = answer(comm, works, own.forward, own.backward, own.loss, given)
         changed = mutated([inputs, weights[comm.rank]], [given, own.weight]) or works != plan[comm.rank]
         return {
@@ -202,19 +200,22 @@ def stage(answer: Answer, case: Case, out: Outcome) -> None:
             "order": own.order,
             "kept": own.kept,
             "changed": changed,
-            "sent": len(unwaited),
+            "unwaited": sum(not one.waited for one in sent),
         }
 
     run = on_ranks(program, len(plan))
     for rank, result in enumerate(run.results):
-        _require_gradient(result["gradient"], weights[rank])
+        if result["gradient"] is None:
+            text = "your function returned None; it must return the gradient"
+            raise StopDriving(Fault("none", "result", text))
+        require_like("the gradient", result["gradient"], weights[rank])
     for rank, result in enumerate(run.results):
         out.see(1, f"gradient of stage {rank}", result["gradient"])
     for rank, result in enumerate(run.results):
         out.see(1, order_of(rank), np.array(result["order"], dtype=np.int64))
     _see_messages(out, run.ledger, len(plan))
-    out.see(1, "kept after use", np.array([max(0, result["kept"]) for result in run.results]))
-    out.see(1, "sends not waited for", np.array([result["sent"] for result in run.results]))
+    out.see(1, "kept after use", np.array([result["kept"] for result in run.results]))
+    out.see(1, "sends not waited for", np.array([result["unwaited"] for result in run.results]))
     if any(result["changed"] for result in run.results):
         text = "your function changed one of its inputs in place; the caller still needs it"
         out.fault("mutated", "inputs", text)
@@ -229,16 +230,6 @@ def drawn(case: Case) -> tuple[list[Array], list[Array], list[Array]]:
     size = given["size"]
     targets = [(size * rng.normal(size=(n, widths[-1])).round(2)).astype(dtype) for n in given["rows"]]
     return weights, inputs, targets
-
-
-def _require_gradient(gradient: Any, weight: Array) -> None:
-    if gradient is None:
-        raise StopDriving(Fault("none", "result", "your function returned None; it must return the gradient"))
-    refuse_tensor("the gradient", gradient, 1)
-    if not is_array(gradient) or gradient.shape != weight.shape:
-        has = f"has shape {gradient.shape}" if is_array(gradient) else f"is {kind_of(gradient)}"
-        text = f"the gradient must have the shape of the stage's weight, {weight.shape}; yours {has}"
-        raise StopDriving(Fault("shape", "gradient", text))
 
 
 def _see_messages(out: Outcome, ledger: cluster.Ledger, stages: int) -> None:

@@ -24,11 +24,6 @@ FIXED = frozenset({"delay", "ranks", "width", "steps"})
 
 
 # ---------------------------------------------------------------- stale_sgd
-def stale_reference(gradient: Any, start: Array, lr: float, steps: int, delay: int) -> Any:
-    """Walk by the library's function."""
-    return library.stale_sgd(gradient, start, lr, steps, delay)
-
-
 def stale_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
 
@@ -59,16 +54,11 @@ def stale_cases() -> Iterator[Case]:
 
 # ---------------------------------------------------------------- largest_stable_lr_with_delay
 def limit_reference(curvature: float, delay: int) -> float:
-    """Bisect for the rate at which the largest root of ``z^(d+1) - z^d + lr curvature`` leaves the circle."""
+    """Bisect for the rate at which a path no longer shrinks in the long run."""
     low, high = 0.0, 4.0
     for _ in range(60):
         a = (low + high) / 2
-        polynomial = np.zeros(delay + 2)
-        polynomial[0] = 1
-        polynomial[1] -= 1
-        polynomial[-1] += a
-        stable = np.abs(np.roots(polynomial)).max() < 1
-        low, high = (a, high) if stable else (low, a)
+        low, high = (a, high) if library.long_run_factor(a, delay) < 1 else (low, a)
     return low / curvature
 
 
@@ -84,11 +74,6 @@ def limit_cases() -> Iterator[Case]:
 
 
 # ---------------------------------------------------------------- hogwild
-def hogwild_reference(comm: Any, gradient: Any, start: Array, lr: float, steps: int) -> Any:
-    """Train by the library's rank program."""
-    return library.hogwild(comm, gradient, start, lr, steps)
-
-
 def hogwild_cases() -> Iterator[Case]:
     """Yield the cases, the simplest first."""
 
@@ -123,7 +108,7 @@ EXERCISES = (
         name="stale_sgd",
         lesson="14",
         arguments=("gradient", "start", "lr", "steps", "delay"),
-        reference=stale_reference,
+        reference=library.stale_sgd,
         drive=stale_path,
         make_cases=stale_cases,
         slips=tuple(stale_slips),
@@ -153,7 +138,7 @@ EXERCISES = (
         name="hogwild",
         lesson="14",
         arguments=("comm", "gradient", "start", "lr", "steps"),
-        reference=hogwild_reference,
+        reference=library.hogwild,
         drive=shared_memory,
         make_cases=hogwild_cases,
         slips=(*hogwild_slips, *hogwild_step_slips),

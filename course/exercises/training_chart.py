@@ -25,6 +25,7 @@ class _Watched:
         self.empty = True  # nothing was in .grad when the first of it came
         self.start: Any = None  # the values before the first step
         self.then: Any = None  # and after it
+        self.steps = 0  # of the optimizers that hold it
         self.odd: dict[int, str] = {}  # steps at which .grad was not what had been brought
 
     def bring(self, gradient: Any) -> None:
@@ -48,7 +49,6 @@ class Chart:
         self.clearings = 0
         self._watched: dict[int, _Watched] = {}
         self._copies: dict[int, _Watched] = {}  # what optimizers hold, and no module does
-        self._steps: dict[int, int] = {}
         self._undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> Chart:
@@ -72,11 +72,14 @@ class Chart:
 
     @property
     def steps(self) -> int:
-        """The steps of the optimizer that took the most."""
-        return max(self._steps.values(), default=0)
+        """The steps that the parameter saw that saw the most."""
+        return max((w.steps for w in (*self._watched.values(), *self._copies.values())), default=0)
 
     def moved(self, model: Any) -> int:
-        """Return how many parameters of a model are no longer what they were before the first step."""
+        """Return how many parameters of a model are no longer what they were before the first step.
+
+        One counts as moved too where an optimizer's copy of the same shape has moved in its place.
+        """
         copies = {c.param.shape for c in self._copies.values() if _differ(c.start, c.param)}
         return sum(_differ(w.start, w.param) or w.param.shape in copies for w in self._of(model))
 
@@ -141,14 +144,15 @@ class Chart:
                     watched.start = watched.param.detach().double().clone()
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        number = self._steps[id(optimizer)] = self._steps.get(id(optimizer), 0) + 1
         held = [p for group in optimizer.param_groups for p in group["params"]]
         with torch._C.DisableTorchFunction(), torch.no_grad():
             for param in held:
-                watched = self._watched.get(id(param))
-                odd = _oddity(watched) if watched else self._oddity_of_copy(param)
+                copied = id(param) not in self._watched
+                watched = (self._copies if copied else self._watched)[id(param)]
+                watched.steps += 1
+                odd = self._oddity_of_copy(param) if copied else _oddity(watched)
                 if odd:
-                    (watched or self._copies[id(param)]).odd[number] = odd
+                    watched.odd[watched.steps] = odd
             for each in self._watched.values():
                 if each.then is None:
                     each.then = each.param.detach().double().clone()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from course import cluster
+from course.cluster.simulated import _Stopped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no alarm")
 
@@ -73,7 +74,8 @@ def loops_for_ever(comm):
 @pytest.mark.parametrize("program", [talks, loops_for_ever, returns_at_once, raises])
 def test_every_rank_ends_whenever_the_interrupt_comes(program, monkeypatch):
     # Python drops what is raised in a callback and tells the hook; pytest's own would be interrupted as well.
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: None)
+    told: set[type[BaseException]] = set()
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.add(dropped.exc_type))
     cluster.run(returns_at_once, 2)  # imports what the alarm is not to interrupt
     draw = random.Random(0)
     for _ in range(25):
@@ -85,3 +87,4 @@ def test_every_rank_ends_whenever_the_interrupt_comes(program, monkeypatch):
     while ranks_left() > 0 and time.monotonic() < until:
         time.sleep(0.01)
     assert ranks_left() == 0
+    assert told <= {AlarmError, _Stopped}

@@ -281,3 +281,17 @@ def test_modules_load_when_they_are_named():
     assert cluster.zero.model_states(1, 1, 0) == 16
     with pytest.raises(AttributeError, match="no attribute 'zeros'"):
         _ = cluster.zeros
+
+
+def test_an_error_without_a_text_ends_the_run():
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
+    def program(comm):
+        if comm.rank == 1:
+            raise Mute
+        comm.barrier()
+
+    with pytest.raises(RankError, match=r"rank 1: Mute: \(its text cannot be shown: ValueError\)"):
+        cluster.run(program, 3)

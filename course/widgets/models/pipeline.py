@@ -12,7 +12,6 @@ __all__ = ["FORMS", "PER_STAGE", "STAGES", "Chart", "Span", "chart"]
 FORMS = {"GPipe": "gpipe", "1F1B": "1f1b", "interleaved": "interleaved", "zero bubble": "zero_bubble"}
 STAGES = (2, 3, 4)
 PER_STAGE = (1, 2, 4)  # micro-batches for each stage: so that interleaving always works
-CHUNKS = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def chart(form: str, stages: int, per_stage: int) -> Chart:
     """
     run = timeline(SCHEDULES[FORMS[form]](stages, stages * per_stage))
     work = sum(end - start for _, start, end in run.spans[0])
-    chunks = CHUNKS if form == "interleaved" else 1
+    chunks = 1 + max(one.chunk for one, _, _ in run.spans[0])
     spans = [
         [
             Span(one.kind, one.micro, one.chunk * stages + s, start / work, end / work)

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from course.cluster.hogwild import largest_stable_lr, stale_sgd
+from course.cluster.hogwild import largest_stable_lr, long_run_factor, stale_sgd
 
-__all__ = ["CURVATURES", "DELAYS", "RATES", "STEPS", "best_lr", "factor", "walk", "worst"]
+__all__ = ["CURVATURES", "DELAYS", "RATES", "STEPS", "best_lr", "walk", "worst"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,26 +19,9 @@ RATES = 2.0 ** np.arange(-5.5, 1.3, 0.25)
 STEPS = 50
 
 
-def factor(product: float, delay: int, momentum: float = 0.0) -> float:
-    """Return the factor per step along a direction, in the long run; at 1 and above it does not converge.
-
-    The largest modulus of the roots of ``z^(d+1) - (1 + momentum) z^d + momentum z^(d-1) + product``.
-
-    Args:
-        product: learning rate times curvature. delay: of the gradients, steps. momentum: a heavy ball's.
-
-    >>> round(factor(0.5, 0), 12), round(factor(1.0, 1), 12), round(factor(0.25, 1), 6)
-    (0.5, 1.0, 0.5)
-    """
-    terms = np.zeros(max(delay, 1) + 2)
-    terms[:3] = 1, -1 - momentum, momentum
-    terms[1 + delay] += product
-    return float(np.abs(np.roots(terms)).max())
-
-
 def worst(lr: float, delay: int) -> float:
     """Return the factor per step of the slower direction."""
-    return max(factor(lr * curvature, delay) for curvature in CURVATURES)
+    return max(long_run_factor(lr * curvature, delay) for curvature in CURVATURES)
 
 
 @cache
