@@ -172,7 +172,7 @@ class CutFacts:
     count: int = 0
     reach: frozenset[str] = frozenset()  # parameters behind it
     in_loss: int = 0  # losses in which its result took part
-    escaped: int = 0  # how often its result became a number or an array
+    escaped: int = 0  # how often it or its result became a number or an array
 
 
 @dataclass
@@ -245,7 +245,7 @@ class Facts:
     @property
     def blind(self) -> bool:
         """Whether the clinic itself stumbled, and has looked at no parameter."""
-        return bool(self.trouble) and not any(p.looked or p.gradient.count for p in self.params)
+        return bool(self.trouble) and not any(p.looked for p in self.params)
 
     @property
     def listed(self) -> list[ParamFacts]:

@@ -115,6 +115,7 @@ class Flow:
             cuts[key] = CutFacts(where, code, op)
         cut = cuts[key]
         cut.count += 1
+        cut.escaped += made is None
         if not cut.reach:
             cut.reach = reach_of([t for t in given if t.requires_grad], self.recorder)
         if cut.reach:

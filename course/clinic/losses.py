@@ -28,7 +28,8 @@ TAKE = {
 # What changes no value by much.
 SHAPING = {"View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Index", "Transpose", "T", "Permute"}
 SHAPING |= {"Alias", "UnsafeView", "Expand", "Clone", "ToCopy"}
-MOST = 8
+MOST = 8  # lines that are noted
+FAR = 8  # steps back through the graph
 
 
 class Losses:
@@ -102,7 +103,7 @@ def _harmless(left: torch.Tensor, right: torch.Tensor) -> bool:
 def _maker(value: torch.Tensor) -> str:
     """Return the name of the function in the graph that gave these values, whatever their shape since."""
     node = value.grad_fn
-    for _ in range(MOST):
+    for _ in range(FAR):
         if node is None or node.name().rstrip("0123456789").removesuffix("Backward") not in SHAPING:
             break
         node = node.next_functions[0][0]

@@ -179,8 +179,10 @@ def _read_norms(
 def _is_old(tracked: Tracked) -> bool:
     """Whether .grad is what autograd has added to, and not what the loop itself has put there since."""
     gradient = tracked.param.grad
-    if tracked.fresh or gradient is None or gradient.is_sparse:
-        return bool(tracked.fresh)
+    if tracked.fresh:
+        return True
+    if gradient is None or gradient.is_sparse:
+        return False
     return tracked.facts.gradients > 0 and gradient.data_ptr() == tracked.held
 
 

@@ -177,12 +177,12 @@ def most_of_a_ring(array: Array, ranks: int) -> int:
 
 
 def see_bytes(out: Outcome, name: str, sent: Array, need: float, most: int) -> None:
-    """Write down what each rank sent: all is as good as ``need``, to ``most``, what full blocks come to.
+    """Write down what each rank sent: up to ``most``, what full blocks come to, all is as good as that.
 
     Less than ``need`` on average is not: ranks on other machines have the wire, and no memory to share.
     """
     as_good = (sent <= most).all() and sent.sum() >= round(need * len(sent))
-    out.see(1, name, np.full(len(sent), float(need)) if as_good else sent)
+    out.see(1, name, np.full(len(sent), float(most)) if as_good else sent)
 
 
 def _refuse_collectives(ledger: cluster.Ledger) -> None:

@@ -10,7 +10,6 @@ from course.clinic.signs.words import count, names, params_of, stepped, where_pa
 
 __all__ = ["detached", "no_backward", "no_grad_mode", "non_scalar_loss", "unused"]
 
-ESCAPED = ("item()", "tolist()", "numpy()", "float()", "a NumPy array")
 NO_HISTORY = ("does not require grad", "has no attribute 'backward'")
 
 
@@ -131,7 +130,7 @@ def _culprits(facts: Facts, missing: set[str]) -> list[CutFacts]:
     """
     cuts = [cut for cut in facts.cuts.values() if cut.reach & missing]
     leading = [cut for cut in cuts if cut.in_loss]
-    likely = leading or [cut for cut in cuts if cut.op in ESCAPED or cut.escaped] or cuts
+    likely = leading or [cut for cut in cuts if cut.escaped] or cuts
     if not likely:
         return []
     first = max(likely, key=lambda c: (len(c.reach & missing), c.in_loss))
@@ -166,7 +165,7 @@ def _cure(cut: CutFacts | None, missing: list[ParamFacts], facts: Facts) -> str:
         return "loss.backward()  # on the loss itself: torch.tensor(loss) is a new tensor without history"
     if "arg" in op or op in ("gt()", "lt()", "ge()", "le()", "eq()", "long()", "int()", "bool()"):
         return "loss = F.cross_entropy(scores, target)  # from the scores: a decision has no gradient"
-    if cut is not None and (cut.escaped or op in ESCAPED) and re.search(r"tensor\(|from_numpy", cut.code):
+    if cut is not None and cut.escaped and re.search(r"tensor\(|from_numpy", cut.code):
         return "keep the tensor itself: what goes through NumPy or a number comes back without its history"
     if op in ("numpy()", "a NumPy array", "tolist()"):
         return "compute it with torch instead of NumPy: loss = ((prediction - target) ** 2).mean()"

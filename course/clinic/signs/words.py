@@ -20,7 +20,6 @@ __all__ = [
     "share",
     "stepped",
     "where_params",
-    "who",
 ]
 
 
@@ -66,7 +65,7 @@ def where_params(params: Sequence[ParamFacts], facts: Facts) -> str:
     return names(found)
 
 
-def who(optimizer: OptimizerFacts, facts: Facts) -> str:
+def _who(optimizer: OptimizerFacts, facts: Facts) -> str:
     """Name an optimizer: by its class, and by what it holds where there is another of that class."""
     if sum(one.name == optimizer.name for one in facts.optimizers) == 1:
         return optimizer.name
@@ -77,12 +76,12 @@ def who(optimizer: OptimizerFacts, facts: Facts) -> str:
 
 def made(optimizer: OptimizerFacts, facts: Facts) -> str:
     """Name an optimizer, and the line that made it; the line that steps it, if it was made before."""
-    return ", ".join(filter(None, (who(optimizer, facts), optimizer.made_at or optimizer.stepped_at)))
+    return ", ".join(filter(None, (_who(optimizer, facts), optimizer.made_at or optimizer.stepped_at)))
 
 
 def stepped(optimizer: OptimizerFacts, facts: Facts) -> str:
     """Name an optimizer, and the line that steps it."""
-    return ", ".join(filter(None, (who(optimizer, facts), optimizer.stepped_at or optimizer.made_at)))
+    return ", ".join(filter(None, (_who(optimizer, facts), optimizer.stepped_at or optimizer.made_at)))
 
 
 def params_of(optimizer: OptimizerFacts, facts: Facts) -> list[ParamFacts]:
